@@ -1,0 +1,179 @@
+"""Failures that the caller can act on.
+
+Refusal
+├── NoRoots         no root is in force for this call
+├── OutsideRoots    a path, link or name leads outside the roots
+├── Sealed          inside a root, yet never touched (keys, `.env`, host configs)
+├── ReadOnly        the root, or the whole server, admits no change
+├── NotFound        nothing has that name
+├── Exists          something already has that name
+├── WrongKind       a directory where a file was meant, a FIFO, a device, ...
+├── LinkLoop        links that lead to themselves
+├── BadName         a name that no file can have here, or that is too long
+├── Denied          the operating system says no
+├── NoSpace         the disk, or a quota, is full
+├── Busy            out of descriptors or memory for now, or locked by another program
+├── TooLarge        over a named limit
+├── Stale           the file is no longer the version the caller saw
+├── NotText         bytes that no text encoding explains
+├── NoMatch         the text to replace is not there, or not once
+├── BadArgument     an argument that cannot mean anything
+├── Declined        the user said no
+├── Cancelled       the caller took the request back
+├── TimedOut        over its deadline
+└── Failed          the device or the file system failed
+
+A message says what failed with the name in backticks and no full stop; the hint is the next step.
+Neither ever holds an absolute path that lies outside the roots.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class Refusal(Exception):  # noqa: N818 - the design's word; an error is what a refusal is not
+    """A failure the caller can act on: what failed, and the next step."""
+
+    reason: ClassVar[str] = "refused"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """The message, then the hint as a sentence of its own."""
+        return f"{self.message}. {self.hint}" if self.hint else self.message
+
+
+class NoRoots(Refusal):
+    """No root is in force for this call."""
+
+    reason = "no_roots"
+
+
+class OutsideRoots(Refusal):
+    """A path, link or name leads outside the roots."""
+
+    reason = "escape"
+
+
+class Sealed(Refusal):
+    """Inside a root, yet never read, written or searched."""
+
+    reason = "sealed"
+
+
+class ReadOnly(Refusal):
+    """The root, or the whole server, admits no change."""
+
+    reason = "read_only"
+
+
+class NotFound(Refusal):
+    """Nothing has that name."""
+
+    reason = "not_found"
+
+
+class Exists(Refusal):
+    """Something already has that name."""
+
+    reason = "exists"
+
+
+class WrongKind(Refusal):
+    """Not the kind of thing the verb works on."""
+
+    reason = "type"
+
+
+class LinkLoop(Refusal):
+    """Links that lead to themselves, or too many of them."""
+
+    reason = "loop"
+
+
+class BadName(Refusal):
+    """A name that no file can have here."""
+
+    reason = "invalid"
+
+
+class NameTooLong(BadName):
+    """A name or path over the file system's length."""
+
+    reason = "too_long"
+
+
+class Denied(Refusal):
+    """The operating system says no."""
+
+    reason = "permission"
+
+
+class NoSpace(Refusal):
+    """The disk, a quota or a file-size limit is full."""
+
+    reason = "nospace"
+
+
+class Busy(Refusal):
+    """Out of descriptors or memory for now, or locked by another program."""
+
+    reason = "busy"
+
+
+class TooLarge(Refusal):
+    """Over a named limit."""
+
+    reason = "too_big"
+
+
+class Stale(Refusal):
+    """The file is no longer the version the caller saw."""
+
+    reason = "stale"
+
+
+class NotText(Refusal):
+    """Bytes that no text encoding explains."""
+
+    reason = "not_text"
+
+
+class NoMatch(Refusal):
+    """The text to replace is not there, or not as often as said."""
+
+    reason = "no_match"
+
+
+class BadArgument(Refusal):
+    """An argument that cannot mean anything."""
+
+    reason = "argument"
+
+
+class Declined(Refusal):
+    """The user said no."""
+
+    reason = "declined"
+
+
+class Cancelled(Refusal):
+    """The caller took the request back."""
+
+    reason = "cancelled"
+
+
+class TimedOut(Refusal):
+    """Over its deadline."""
+
+    reason = "timeout"
+
+
+class Failed(Refusal):
+    """The device or the file system failed."""
+
+    reason = "io"
