@@ -31,3 +31,7 @@ LINK_HOPS_MAX: Final = 40  # Linux's own limit
 PATH_BYTES_MAX: Final = 4_096  # Linux's PATH_MAX; also what one argument may hold
 NAME_BYTES_MAX: Final = 255  # every file system we know
 WALK_ENTRIES_MAX: Final = 2_000_000  # a walk of a whole disk ends
+
+# Roots
+CLIENT_ROOTS_MAX: Final = 256  # a workspace with more folders than that is a mistake
+ROOTS_RETRY_S: Final = 30.0  # a client that failed to list its roots is asked again after this
