@@ -18,6 +18,8 @@ Refusal
 ├── NotText         bytes that no text encoding explains
 ├── NoMatch         the text to replace is not there, or not once
 ├── BadArgument     an argument that cannot mean anything
+├── BadConfig       a host's config file that cannot be edited without harm
+├── NotOurs         an entry that has our name, but that we did not write
 ├── Declined        the user said no
 ├── Cancelled       the caller took the request back
 ├── TimedOut        over its deadline
@@ -153,6 +155,18 @@ class BadArgument(Refusal):
     """An argument that cannot mean anything."""
 
     reason = "argument"
+
+
+class BadConfig(Refusal):
+    """A host's config file that cannot be edited without harm."""
+
+    reason = "config"
+
+
+class NotOurs(Refusal):
+    """An entry that has our name, but that we did not write."""
+
+    reason = "not_ours"
 
 
 class Declined(Refusal):
