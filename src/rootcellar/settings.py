@@ -6,8 +6,8 @@ Pure: the command line hands in the flags, the environment and the text of the f
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -56,6 +56,14 @@ class Settings:
     policy: Policy = field(default_factory=Policy)
     log_level: LogLevel = LogLevel.WARNING
 
+    def with_roots(self, absolute: Callable[[str], str]) -> Settings:
+        """The same settings, every granted folder spelled as an absolute path."""
+        return replace(
+            self,
+            roots=tuple(absolute(root) for root in self.roots),
+            roots_read_only=tuple(absolute(root) for root in self.roots_read_only),
+        )
+
 
 _LISTS = ("roots", "roots_read_only", "seal")
 _WORDS: Mapping[str, type[Enum]] = {"client_roots": ClientRoots, "log_level": LogLevel}
@@ -86,9 +94,8 @@ def resolve(flags: Flags, environ: Mapping[str, str], config: str, *, config_nam
 
 def _flags(flags: Flags) -> dict[str, Any]:
     given = {name: getattr(flags, name) for name in (*_LISTS, *_WORDS, *_SWITCHES)}
-    return {
-        name: _meaning(name, value, f"`--{name.replace('_', '-')}`") for name, value in given.items() if value is not None
-    }
+    said = {name: value for name, value in given.items() if value is not None}
+    return {name: _meaning(name, value, f"`--{name.replace('_', '-')}`") for name, value in said.items()}
 
 
 def _environment(environ: Mapping[str, str], separator: str) -> dict[str, Any]:

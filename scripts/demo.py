@@ -1,0 +1,160 @@
+"""Play a session: `python3 scripts/demo.py [DIR]`. Sets everything up, then a real client works in a real folder.
+
+The client is the official SDK's, over stdio, as a host would do it; the server gets its one root from it. Without DIR
+a sample folder is made and removed again. With DIR that folder is only read.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if __name__ == "__main__" and "--inside" not in sys.argv:
+    import start
+
+    if "-h" in sys.argv or "--help" in sys.argv:
+        print(__doc__)
+        sys.exit(0)
+    sys.exit(start.run([str(start.environment()), __file__, "--inside", *sys.argv[1:]]))
+
+import asyncio
+import contextlib
+import os
+import tempfile
+import textwrap
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import mcp_types as types
+from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
+
+SHOWN_LINES, SHOWN_COLUMNS = 14, 116
+
+
+@contextlib.contextmanager
+def sample() -> Iterator[Path]:
+    """A folder like a person's: notes, a project with ignored parts, odd names, a secret, a link that leads out."""
+    with tempfile.TemporaryDirectory(prefix="rootcellar-demo-") as base:
+        root = Path(base) / "home"
+        for name, text in {
+            "notes/2026-11-garden.md": "# Garden\n\n- plant garlic before the frost\n- mulch the beds\n- order seeds: leek, kale\n",
+            "notes/reading.md": "# Reading\n\n- The Left Hand of Darkness\n- seeds of change (chapter 3)\n",
+            "notes/crlf.txt": "kept\r\nas it is\r\nfrom another system\r\n",
+            "project/app.py": "def greet(name):\n\treturn 'Hello ' + name\n\n\nprint(greet('cellar'))\n",
+            "project/.gitignore": "node_modules/\n*.log\n",
+            "project/.env": "TOKEN=not-for-a-model\n",
+            "letters/café — draft.txt": "Dear all,\n",
+        }.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text.encode())
+        for number in range(400):
+            package = root / f"project/node_modules/package{number % 40}/file{number}.js"
+            package.parent.mkdir(parents=True, exist_ok=True)
+            package.write_text(f"module.exports = {number}\n", "utf-8")
+        with (root / "project/server.log").open("w", encoding="utf-8") as log:
+            log.writelines(f"{number:08d} GET /item/{number % 97} 200\n" for number in range(400_000))
+        if os.name == "posix":
+            (root / "notes/way-out").symlink_to("/etc")
+        yield root
+
+
+def show(answer: types.CallToolResult) -> None:
+    """An answer as the assistant gets it, shortened for the eye."""
+    for block in answer.content:
+        lines = block.text.splitlines() if isinstance(block, types.TextContent) else [f"<{block.type}>"]
+        for line in lines[:SHOWN_LINES]:
+            print("    " + textwrap.shorten(line, SHOWN_COLUMNS) if len(line) > SHOWN_COLUMNS else "    " + line)
+        if len(lines) > SHOWN_LINES:
+            print(f"    … {len(lines) - SHOWN_LINES} more lines")
+
+
+class Session:
+    """One connection that prints what it does."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.calls = 0
+
+    async def call(self, why: str, tool: str, **arguments: Any) -> types.CallToolResult:
+        """Call a tool, print the call, its answer and its time."""
+        self.calls += 1
+        given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+        print(f"\n▸ {why}\n  {tool}({given if len(given) < 200 else given[:197] + '…'})")
+        begun = time.perf_counter()
+        answer = await self.client.call_tool(tool, arguments)
+        took = (time.perf_counter() - begun) * 1000
+        size = sum(len(block.text) for block in answer.content if isinstance(block, types.TextContent))
+        print(f"  {'refused' if answer.is_error else 'answered'} in {took:.1f} ms, {size:,} characters")
+        show(answer)
+        return answer
+
+
+async def read_only(session: Session) -> None:
+    """The part that changes nothing; it suits any folder."""
+    await session.call("Which folders may I see?", "list_roots")
+    await session.call("What is in here?", "directory_tree", path=".", depth=3)
+    await session.call("What lies at the top?", "list_directory", path=".")
+    await session.call("Where are texts?", "search_files", path=".", pattern="*.{md,txt}")
+
+
+async def sample_session(session: Session) -> None:
+    """Search, read, edit and move in the sample folder, and try what must not work."""
+    await session.call("Where did I write about seeds?", "search_text", path=".", pattern="seeds", context=1)
+    await session.call("Read that note", "read_file", path="notes/2026-11-garden.md")
+    await session.call("The end of a 12 MB log, without reading it whole", "read_file", path="project/server.log", tail=3)
+    edits = [{"old_text": "order seeds: leek, kale", "new_text": "order seeds: leek, kale, chard"}]
+    await session.call("Try an edit first", "edit_file", path="notes/2026-11-garden.md", edits=edits, dry_run=True)
+    await session.call("Make it", "edit_file", path="notes/2026-11-garden.md", edits=edits)
+    edits = [{"old_text": "as it is", "new_text": "exactly as it is"}]
+    await session.call("Edit a file with Windows line endings: they stay", "edit_file", path="notes/crlf.txt", edits=edits)
+    edits = [{"old_text": "return 'Hi ' + name", "new_text": "return f'Hi {name}'"}]
+    await session.call("An edit that does not fit says where it nearly does", "edit_file", path="project/app.py", edits=edits)
+    await session.call("A new folder", "create_directory", path="archive/2026")
+    await session.call("Move a letter", "move_file", source="letters/café — draft.txt", destination="archive/2026/café.txt")
+    await session.call("Write a new note", "write_file", path="notes/today.md", content="# Today\n\n- nothing lost\n")
+    await session.call("Writing it again does not overwrite", "write_file", path="notes/today.md", content="oops")
+    await session.call("A secret stays sealed", "read_file", path="project/.env")
+    if os.name == "posix":
+        await session.call("A link that leads out leads nowhere", "read_file", path="notes/way-out/passwd")
+    await session.call("Neither does a path", "read_file", path="../../../etc/passwd")
+    await session.call("And how is it now?", "directory_tree", path=".", depth=2)
+
+
+async def play(root: Path, chapters: list[Callable[[Session], Awaitable[None]]]) -> int:
+    """Connect in the newest protocol, with `root` as the client's only root, and play the chapters."""
+
+    async def roots(_context: object) -> types.ListRootsResult:
+        return types.ListRootsResult(roots=[types.Root(uri=root.as_uri(), name=root.name)])  # type: ignore[arg-type]
+
+    server = StdioServerParameters(command=sys.executable, args=["-m", "rootcellar", "serve"])
+    begun = time.perf_counter()
+    async with Client(stdio_client(server), list_roots_callback=roots) as client:
+        tools = (await client.list_tools()).tools
+        took = (time.perf_counter() - begun) * 1000
+        print(f"Connected over stdio in {took:.0f} ms, protocol {client.protocol_version}; {len(tools)} tools:")
+        print(textwrap.fill(", ".join(tool.name for tool in tools), 100, initial_indent="  ", subsequent_indent="  "))
+        session = Session(client)
+        for chapter in chapters:
+            await chapter(session)
+    print(f"\n{session.calls} calls, all answered; the server has ended.")
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Play in the folder that was named, or in the sample."""
+    named = [argument for argument in arguments if argument != "--inside"]
+    if named:
+        folder = Path(named[0]).expanduser().resolve()
+        if not folder.is_dir():
+            print(f"demo: `{named[0]}` is not a folder", file=sys.stderr)
+            return 2
+        return asyncio.run(play(folder, [read_only]))
+    with sample() as root:
+        return asyncio.run(play(root, [read_only, sample_session]))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

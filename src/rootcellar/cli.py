@@ -1,0 +1,135 @@
+"""The command line: what is typed becomes settings, and each command loads only what it needs.
+
+Exit codes: 0 done · 1 refused, or something is not as it should be · 2 not a command we know · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rootcellar import __version__
+from rootcellar.errors import Refusal
+from rootcellar.settings import ClientRoots, Flags, LogLevel, Settings, resolve
+
+OK, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+ABOUT = """\
+Your own files and SQLite databases for an assistant, over MCP on stdio: confined to the folders
+you name, every write atomic, nothing sent anywhere."""
+
+SERVE = """\
+Serve MCP on stdin and stdout. Hosts start this; a person rarely does.
+
+Each DIR is granted read and write. Where the client (the host) has roots of its own, --client-roots
+says what counts:
+  narrow   client roots that lie inside a granted folder, and granted folders inside a client root
+           (with no DIR at all: the client's roots as they are)          [default]
+  add      both
+  ignore   the granted folders only
+Without any root every call is refused, and says how to change that."""
+
+SERVE_MORE = """\
+settings, the first that says something wins:
+  the flags above · ROOTCELLAR_ROOTS, _ROOTS_READ_ONLY, _CLIENT_ROOTS, _READ_ONLY, _SEAL, _LOG_LEVEL
+  (lists are split at `{separator}`) · {config}, for example:
+      roots = ["~/notes"]
+      roots_read_only = ["~/archive"]
+
+examples:
+  rootcellar serve ~/notes
+  rootcellar serve ~/code --root-ro ~/reference --seal '*.secret'
+  rootcellar serve --read-only --client-roots add ~/notes
+
+exit codes: 0 the client ended the session · 1 refused · 2 bad arguments"""
+
+
+def config_file() -> Path:
+    """Where `config.toml` is looked for when `--config` does not say."""
+    from platformdirs import user_config_path
+
+    return user_config_path("rootcellar", appauthor=False) / "config.toml"
+
+
+def _parser() -> argparse.ArgumentParser:
+    shape = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("rootcellar", description=ABOUT, formatter_class=shape, epilog=__doc__.split("\n\n")[1])
+    parser.add_argument("--version", action="version", version=f"rootcellar {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    more = SERVE_MORE.format(separator=os.pathsep, config="config.toml (see --config)")
+    serve = commands.add_parser(
+        "serve", help="serve MCP on stdio (what hosts run)", description=SERVE, epilog=more, formatter_class=shape
+    )
+    serve.add_argument("roots", nargs="*", metavar="DIR", help="a folder to grant, read and write")
+    serve.add_argument("--root-ro", action="append", metavar="DIR", help="a folder to grant read-only (repeatable)")
+    serve.add_argument("--client-roots", choices=[word.value for word in ClientRoots], help="see above")
+    serve.add_argument("--read-only", action="store_const", const="true", help="offer no tool that changes anything")
+    serve.add_argument("--seal", action="append", metavar="GLOB", help="names never touched, besides the built-in ones")
+    serve.add_argument("--log-level", choices=[word.value for word in LogLevel], help="how much goes to stderr")
+    serve.add_argument("--config", metavar="FILE", help="read this instead of the user's config.toml")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code says how it went."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser()
+    if not given and sys.stdin is not None and not sys.stdin.isatty():
+        given = ["serve"]  # started by a host whose entry names no command
+    chosen = parser.parse_args(given)
+    if chosen.command is None:
+        parser.print_help()
+        return OK
+    try:
+        return _serve(chosen)
+    except Refusal as refusal:
+        print(f"rootcellar: {refusal}", file=sys.stderr)
+        return REFUSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _settings(chosen: argparse.Namespace) -> Settings:
+    """The settings of this run; a config file that was named must be there."""
+    named = chosen.config or os.environ.get("ROOTCELLAR_CONFIG")
+    path = Path(named).expanduser() if named else config_file()
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        if named:
+            raise Refusal(f"`{named}` is not there", "name an existing file with --config") from None
+        text = ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refusal(f"`{path}` cannot be read: {error}", "mend it, or name another with --config") from None
+    flags = Flags(
+        roots=[_absolute(root) for root in chosen.roots] or None,
+        roots_read_only=[_absolute(root) for root in chosen.root_ro] if chosen.root_ro else None,
+        client_roots=chosen.client_roots,
+        read_only=chosen.read_only,
+        seal=chosen.seal,
+        log_level=chosen.log_level,
+    )
+    return resolve(flags, os.environ, text, config_name=str(path), separator=os.pathsep).with_roots(_absolute)
+
+
+def _absolute(root: str) -> str:
+    return os.path.abspath(os.path.expanduser(root))  # noqa: PTH100, PTH111 - pathlib folds `..` through links
+
+
+def _serve(chosen: argparse.Namespace) -> int:
+    """Answer at once; everything slow is loaded beside the first answers."""
+    settings = _settings(chosen)
+    from rootcellar import front, telemetry
+
+    telemetry.configure(settings.log_level.value)
+
+    def engine() -> front.Engine:
+        from rootcellar.engine import Engine
+        from rootcellar.server import build
+
+        return Engine(*build(settings))
+
+    return front.serve(engine)
