@@ -121,7 +121,8 @@ class Backend(Protocol):
     def split(self, path: str) -> tuple[str, list[str]]:
         """Cut an argument into its anchor (`""` when relative, `/`, `C:\\`, `\\\\server\\share\\`) and components.
 
-        `.` and empty components are dropped, `..` stays. A form that is neither (`C:x`, `\\x`) is BadName.
+        `.` and empty components are dropped, `..` stays; a path that ends in a separator or in `.` keeps one last `.`
+        (it must be a directory). A form that is neither absolute nor relative (`C:x`, `\\x`) is BadName.
         """
 
     def check(self, name: str) -> str:
@@ -165,7 +166,10 @@ class Backend(Protocol):
 
     # Changes
     def draft(self, directory: int) -> Draft:
-        """Start a new file in this directory, readable by the user only, without a public name."""
+        """Start an empty file in this directory, without a public name, with the mode a new file gets there.
+
+        `keep` or `like` come before its first byte, so that no content is ever readable by more people than may.
+        """
 
     def keep(self, source: int, draft: int) -> None:
         """Give a draft the mode (never setuid), owner, xattrs and ACL of the open file it replaces; EPERM if it can't."""
@@ -185,7 +189,7 @@ class Backend(Protocol):
     def rewrite(self, directory: int, name: str, expected: Stat) -> int:
         """Open a file for writing in place (the fallback when its owner cannot be kept); Displaced, OddFile."""
 
-    def rename(self, source: int, name: str, target: int, new: str, overwrite: Overwrite) -> None:  # noqa: PLR0913
+    def rename(self, source: int, name: str, target: int, new: str, overwrite: Overwrite) -> None:
         """Move a name in one step; REFUSE never replaces (EEXIST), without a race. EXDEV across file systems."""
 
     def make_directory(self, directory: int, name: str) -> None:
@@ -210,13 +214,17 @@ class Backend(Protocol):
 def choose() -> Backend:
     """Give this system's backend."""
     if sys.platform == "win32":
-        from rootcellar.confine import _windows  # noqa: PLC0415 - one backend per system
+        from rootcellar.confine import _windows
 
         return _windows.WindowsBackend()
     if sys.platform == "linux":
-        from rootcellar.confine import _linux  # noqa: PLC0415
+        from rootcellar.confine import _linux
 
         return _linux.LinuxBackend()
-    from rootcellar.confine import _posix  # noqa: PLC0415
+    if sys.platform == "darwin":
+        from rootcellar.confine import _macos
+
+        return _macos.MacBackend()
+    from rootcellar.confine import _posix
 
     return _posix.PosixBackend()
