@@ -10,11 +10,20 @@ MIB: Final = 1024 * KIB
 # The wire
 MESSAGE_BYTES_MAX: Final = 16 * MIB  # a write of a large text fits; one line never fills memory
 MESSAGE_DEPTH_MAX: Final = 128  # arguments nest 4 deep; a parser must not recurse at the sender's will
+MESSAGE_VALUES_MAX: Final = 500_000  # 16 MiB of `[],[],` would become 300 MB of lists
+MESSAGE_EDGE_BYTES: Final = 4_096  # kept of a message too large to hold, to find its id
+MESSAGE_OVERHEAD_BYTES: Final = 1_024  # what a short message costs us beside its own bytes
+BATCH_MESSAGES_MAX: Final = 1_000  # in one JSON-RPC batch
+STARTS_MAX: Final = 64  # calls started at once before the first of them answers
+STARTS_PAUSE_S: Final = 0.01  # then a pause: a client that has stopped reading shows itself
 IN_FLIGHT_MAX: Final = 512  # 100 slow calls and as many quick ones still run side by side
 QUEUED_BYTES_MAX: Final = 8 * MIB  # read, not yet started: past it stdin is left unread
 UNSENT_BYTES_MAX: Final = 4 * MIB  # answers the client has not read: past it nothing new starts
 ROOTS_ANSWER_S: Final = 10.0  # a client that advertises roots and never answers
 EXIT_S: Final = 0.8  # end of input, SIGINT, SIGTERM: writes in flight finish within it
+
+EXIT_CUT_S: Final = 0.2  # of EXIT_S: what still runs is stopped, and writes are completed
+ENGINE_STARTS_MAX: Final = 5  # an engine that keeps dying is not started for ever
 
 # Answers
 ANSWER_CHARS_MAX: Final = 100_000  # about 25,000 tokens: what hosts let one result hold
@@ -35,3 +44,34 @@ WALK_ENTRIES_MAX: Final = 2_000_000  # a walk of a whole disk ends
 # Roots
 CLIENT_ROOTS_MAX: Final = 256  # a workspace with more folders than that is a mistake
 ROOTS_RETRY_S: Final = 30.0  # a client that failed to list its roots is asked again after this
+
+# Threads behind the wall
+QUICK_THREADS: Final = 6  # short calls; more than the cores, for a call that waits for a disk holds one
+LONG_THREADS: Final = 4  # search, hash, copy, walk: the search engine itself uses every core
+STUCK_QUICK_S: Final = 5.0  # a short call that takes longer waits for a dead disk: a spare takes its place
+STUCK_LONG_S: Final = 60.0  # the same for long work, which may just be long
+SPARE_THREADS_MAX: Final = 16  # a lane whose disk is dead for good does not grow without end
+POOL_IDLE_S: Final = 30.0  # then the handles of its roots are let go: a disk can be ejected
+POOLS_MAX: Final = 4  # sets of roots served at once; one client has one or two
+
+# Databases
+QUERY_ROWS_DEFAULT: Final = 100  # one page, when the caller names none
+QUERY_ROWS_MAX: Final = 10_000  # one page; the cursor continues it
+QUERY_S: Final = 10.0  # a query, a change, a description
+TRANSFER_S: Final = 600.0  # an import, an export, a backup, a check of a large file
+KILL_GRACE_S: Final = 0.5  # between the interrupt at the deadline and the end of the worker
+CANCEL_GRACE_S: Final = 0.1  # the same after the caller took the request back
+BUSY_S: Final = 5.0  # waiting for another program's lock
+CELL_CHARS_MAX: Final = 4_000  # one value in an answer; `substr` gets the rest
+SQL_BYTES_MAX: Final = 1 * MIB  # a script; also SQLite's own limit on one statement
+PARAMS_MAX: Final = 32_766  # SQLite's own
+SQLITE_HEAP_BYTES_MAX: Final = 512 * MIB  # a sort of a large table fits; past it SQLite says no
+SQLITE_VALUE_BYTES_MAX: Final = 64 * MIB  # one text or blob, in or out
+WORKER_BYTES_MAX: Final = 2_048 * MIB  # address space of one worker, interpreter and all
+WORKERS_PER_DATABASE_MAX: Final = 4  # readers side by side; one writes
+WORKERS_MAX: Final = 12  # worker processes in all, about 20 MiB each
+WORKER_IDLE_S: Final = 60.0  # a worker nobody asked for this long ends
+CONNECTION_IDLE_S: Final = 1.0  # after it nothing of ours is open in the user's file
+DATABASES_LISTED_MAX: Final = 200  # one `list_databases`
+EXPORT_BYTES_MAX: Final = 256 * MIB  # one exported file
+BAD_ROWS_TOLD_MAX: Final = 20  # bad rows of an import, each with its line
