@@ -249,8 +249,9 @@ class Pools:
             pool = self._pools.pop(key, None)
             if pool is None or pool.ended:
                 self._starter = starter = self._starter or Starter(self._tick)
-                pool = starter.call(lambda: self._make(roots, starter)).result()
-            self._pools[key] = pool
+                pool = starter.call(lambda: self._make(key, roots, starter)).result()
+            else:
+                self._pools[key] = pool
             surplus = [self._pools.pop(old) for old in list(self._pools)[: -limits.POOLS_MAX]]
         for old_pool in surplus:
             old_pool.end()
@@ -276,9 +277,10 @@ class Pools:
         """Load what restricted threads need, ahead of the first call; safe on any unrestricted thread, any time."""
         _warm.warm(self._warm)
 
-    def _make(self, roots: Sequence[Held], starter: Starter) -> Pool:
+    def _make(self, key: object, roots: Sequence[Held], starter: Starter) -> Pool:
         self.warm()
-        return Pool(roots, self._programs, starter)
+        pool = self._pools[key] = Pool(roots, self._programs, starter)  # before the starter's next tick looks
+        return pool
 
     def _tick(self) -> float | None:
         """End idle pools, relieve crowded ones; give the time until there may be something to do again."""
