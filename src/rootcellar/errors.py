@@ -23,6 +23,16 @@ Refusal
 ├── Declined        the user said no
 ├── Cancelled       the caller took the request back
 ├── TimedOut        over its deadline
+├── NotADatabase    bytes that are no SQLite database
+│   └── NewerFormat a database of a later SQLite than ours
+├── EmptyFile       no bytes at all where a database was meant
+├── Corrupt         a damaged database
+│   └── Truncated   a database whose end is missing
+├── Hostile         a database, or a file beside it, made to reach other files
+├── NeedsKey        an encrypted database and no key, or the wrong one
+├── Forbidden       SQL that this call does not admit
+├── BadSql          SQL that SQLite does not understand
+├── Constraint      a change that the database's own rules refuse
 └── Failed          the device or the file system failed
 
 A message says what failed with the name in backticks and no full stop; the hint is the next step.
@@ -191,3 +201,63 @@ class Failed(Refusal):
     """The device or the file system failed."""
 
     reason = "io"
+
+
+class NotADatabase(Refusal):
+    """Bytes that are no SQLite database."""
+
+    reason = "not_a_database"
+
+
+class NewerFormat(NotADatabase):
+    """A database of a later SQLite than ours."""
+
+    reason = "newer_format"
+
+
+class EmptyFile(Refusal):
+    """No bytes at all where a database was meant."""
+
+    reason = "empty"
+
+
+class Corrupt(Refusal):
+    """A damaged database."""
+
+    reason = "corrupt"
+
+
+class Truncated(Corrupt):
+    """A database whose end is missing."""
+
+    reason = "truncated"
+
+
+class Hostile(Refusal):
+    """A database, or a file beside it, made to reach other files."""
+
+    reason = "hostile"
+
+
+class NeedsKey(Refusal):
+    """An encrypted database and no key, or the wrong one."""
+
+    reason = "needs_key"
+
+
+class Forbidden(Refusal):
+    """SQL that this call does not admit."""
+
+    reason = "forbidden"
+
+
+class BadSql(Refusal):
+    """SQL that SQLite does not understand."""
+
+    reason = "sql"
+
+
+class Constraint(Refusal):
+    """A change that the database's own rules refuse."""
+
+    reason = "constraint"
