@@ -101,9 +101,7 @@ BITES = ["make a device in a root"]  # needs privileges without the wall, too
 
 @needs_landlock
 @pytest.mark.parametrize("act", ACTS)
-def test_a_restricted_thread_can_do_this_and_no_more(
-    act: str, base: pathlib.Path, allowances: list[Allowance]
-) -> None:
+def test_a_restricted_thread_can_do_this_and_no_more(act: str, base: pathlib.Path, allowances: list[Allowance]) -> None:
     function, expected = ACTS[act]
     if expected is None:
         behind(allowances, lambda: function(base))
@@ -123,9 +121,7 @@ def test_the_table_bites_without_the_wall_every_act_succeeds(act: str, base: pat
 
 @needs_landlock
 @pytest.mark.parametrize("abi", range(1, _landlock.support().abi + 1))
-def test_every_older_abi_still_denies_what_it_knows(
-    abi: int, base: pathlib.Path, allowances: list[Allowance]
-) -> None:
+def test_every_older_abi_still_denies_what_it_knows(abi: int, base: pathlib.Path, allowances: list[Allowance]) -> None:
     assert behind(allowances, lambda: (base / "rw/f").read_text(), abi) == "rw"
     with pytest.raises(PermissionError):
         behind(allowances, lambda: (base / "outside/f").read_text(), abi)

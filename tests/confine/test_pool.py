@@ -210,9 +210,7 @@ def test_a_retired_pool_finishes_its_queue_and_lets_its_roots_go(pools: Pools, r
         assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_idle_pools_end_and_work_brings_them_back(
-    pools: Pools, root: Held, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_idle_pools_end_and_work_brings_them_back(pools: Pools, root: Held, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "POOL_IDLE_S", 0.2)
     first = pools.pool([root])
     assert eventually(lambda: first.ended and not first._allowances)
@@ -232,9 +230,7 @@ def test_only_a_few_sets_of_roots_are_kept(pools: Pools, base: pathlib.Path) -> 
 
 
 @needs_landlock
-def test_without_descriptors_the_call_is_refused_and_later_served(
-    root: Held, base: pathlib.Path
-) -> None:
+def test_without_descriptors_the_call_is_refused_and_later_served(root: Held, base: pathlib.Path) -> None:
     pools = Pools()
     pools.warm()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -334,7 +330,11 @@ def test_ordinary_work_needs_nothing_from_outside_the_roots(root: Held, base: pa
     """In a fresh process, so that nothing is loaded by chance: text, hashes, images, detection, the search engine."""
     engine = pathlib.Path(sysconfig.get_path("scripts")) / "rg"
     done = subprocess.run(
-        [sys.executable, "-c", _ORDINARY, base / "root", engine], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", _ORDINARY, base / "root", engine],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
