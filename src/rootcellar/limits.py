@@ -20,8 +20,8 @@ IN_FLIGHT_MAX: Final = 512  # 100 slow calls and as many quick ones still run si
 QUEUED_BYTES_MAX: Final = 8 * MIB  # read, not yet started: past it stdin is left unread
 UNSENT_BYTES_MAX: Final = 4 * MIB  # answers the client has not read: past it nothing new starts
 ROOTS_ANSWER_S: Final = 10.0  # a client that advertises roots and never answers
+PROGRESS_EVERY_S: Final = 0.25  # as often as a person can read
 EXIT_S: Final = 0.8  # end of input, SIGINT, SIGTERM: writes in flight finish within it
-
 EXIT_CUT_S: Final = 0.2  # of EXIT_S: what still runs is stopped, and writes are completed
 ENGINE_STARTS_MAX: Final = 5  # an engine that keeps dying is not started for ever
 
@@ -42,6 +42,8 @@ NAME_BYTES_MAX: Final = 255  # every file system we know
 WALK_ENTRIES_MAX: Final = 2_000_000  # a walk of a whole disk ends
 
 # Roots
+URI_SHOWN_CHARS: Final = 200  # of a root that could not be used
+DOOR_THREADS: Final = 4  # roots being opened at once: one dead mount must not hold up the others
 CLIENT_ROOTS_MAX: Final = 256  # a workspace with more folders than that is a mistake
 ROOTS_RETRY_S: Final = 30.0  # a client that failed to list its roots is asked again after this
 

@@ -15,7 +15,7 @@ from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.shared.exceptions import MCPError
 
 from rootcellar import __version__, asking, limits
-from rootcellar.confine import Ground, Pools, Roots
+from rootcellar.confine import Ground, Pools
 from rootcellar.errors import BadArgument, Refusal
 from rootcellar.prompts import PROMPTS
 from rootcellar.resources import TEMPLATE, read_resource
@@ -38,6 +38,7 @@ class House:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.tools = admitted(TOOLSETS, settings.policy)
+        self.asks = asking.wants_client_roots(settings)
         self.ground = Ground()
         self.pools = Pools()
         self.active: set[Cancel] = set()
@@ -46,15 +47,17 @@ class House:
 
     async def run(self, ctx: asking.Context, state: str | None, tool: Tool, arguments: Json) -> Json:
         """One tool call: roots, then the body on a thread that can reach nothing else."""
-        offer = await asking.client_roots(ctx, state)
+        offer = await asking.client_roots(ctx, state) if self.asks else None
         loop = asyncio.get_running_loop()
         cancel = Cancel()
         self.active.add(cancel)
         try:
             roots = await loop.run_in_executor(self._doors, asking.in_force, self.ground, self.settings, offer)
-            with roots:
-                call = Call(roots, cancel, _reporter(ctx, loop))
-                return await asyncio.wrap_future(self.pools.run(roots, tool.lane, spoken, tool, call, arguments))
+            call = Call(roots, cancel, _reporter(ctx, loop))
+            if not roots.roots:
+                return spoken(tool, call, arguments)  # nothing can be opened: the answer says why
+            future = self.pools.run(roots.roots, spoken, tool, call, arguments, lane=tool.lane)
+            return await asyncio.wrap_future(future)
         except Refusal as refusal:
             return refused(refusal)
         finally:
