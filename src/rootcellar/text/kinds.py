@@ -113,8 +113,8 @@ def by_magic(head: bytes) -> str | None:
         return _RIFF.get(head[8:12])
     if head[4:8] == b"ftyp":
         return _BRANDS.get(head[8:12], "video/mp4")
-    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 in (0xE2, 0xE4, 0xE6) and head[1] >= 0xE0:  # noqa: PLR2004
-        return "audio/mpeg"  # a bare MPEG frame: eleven set bits, layer not reserved
+    if len(head) > 1 and head[0] == 0xFF and head[1] in (0xE2, 0xE3, 0xF2, 0xF3, 0xFA, 0xFB):  # noqa: PLR2004
+        return "audio/mpeg"  # a bare MPEG frame: eleven set bits, then MPEG 1, 2 or 2.5, layer 3
     return None
 
 
@@ -139,5 +139,5 @@ def called(kind: str) -> str:
     member = member.removeprefix("x-").removeprefix("vnd.").upper()
     if family in ("image", "audio", "video", "font"):
         word = {"image": "image", "audio": "audio file", "video": "video", "font": "font"}[family]
-        return f"{'an' if member[:1] in 'AEIOM' and member not in ('MP4', 'MPEG', 'MIDI', 'MATROSKA') else 'a'} {member} {word}"
+        return f"{'an' if member[0] in 'AEIO' or member.startswith('MP') else 'a'} {member} {word}"
     return f"binary data ({kind})"

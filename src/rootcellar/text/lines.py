@@ -72,9 +72,8 @@ class Page:
 
 def as_lf(text: str, newline: Newline) -> str:
     """Every line ending as LF."""
-    if newline is Newline.CR:
-        return text.replace("\r", "\n")
-    return text.replace("\r\n", "\n") if "\r" in text else text
+    text = text.replace("\r\n", "\n") if "\r" in text else text
+    return text.replace("\r", "\n") if newline is Newline.CR else text
 
 
 @dataclass(frozen=True, slots=True)
