@@ -1,0 +1,100 @@
+"""Doing what was planned: under a lock, on the file as it is now, with a copy kept and the record written first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rootcellar import ambient, locks
+from rootcellar.errors import BadConfig, Stale
+from rootcellar.hosts import edit
+from rootcellar.hosts.plan import Act, Step
+from rootcellar.hosts.record import Records
+from rootcellar.hosts.tree import Value
+from rootcellar.hosts.where import Place, Scope
+
+_PROJECT_FILE = 0o644  # a project's file is shared; a user's own may hold other servers' tokens
+_USER_FILE = 0o600
+_TRIES = 5
+
+
+def applied(place: Place, records: Records, plan: Callable[[], Step | None], agreed: Step | None = None) -> Step | None:
+    """Plan and act in one go under the lock on that file; None where there is nothing to do.
+
+    With `agreed` the user saw a plan: a file that is not as it was then is refused. Without, the plan is made here and
+    now, so that installers side by side each add to what the other left.
+    """
+    with locks.locked(place.path, records.locks):
+        for tried in range(_TRIES):
+            step = plan()
+            if step is None:
+                return None
+            if agreed is not None and (step.reading.data, step.edit) != (agreed.reading.data, agreed.edit):
+                raise Stale(
+                    f"`{place.name}` changed since the plan was shown", "look at the new plan, then agree to that"
+                )
+            try:
+                _act(step, records)
+            except Stale:
+                if agreed is not None or tried == _TRIES - 1:
+                    raise
+                continue
+            return step
+    return None
+
+
+def _act(step: Step, records: Records) -> None:
+    record, path = step.record, step.place.path
+    if step.act is Act.KEEP:
+        return
+    if step.edit is not None and step.act is not Act.DELETE:  # nothing in it but ours
+        ambient.back_up(step.reading, records.backups)
+    if step.act in {Act.ADD, Act.UPDATE, Act.TAKE_OVER} and record is not None and step.edit is not None:
+        former = records.of(path, step.name)
+        records.keep(record)
+        try:
+            _write(step)
+        except BaseException:
+            records.drop(path, step.name)
+            if former is not None:
+                records.keep(former)
+            else:
+                ambient.remove_empty_directories(record.made_directories)
+            raise
+        return
+    if step.act is Act.DELETE:
+        ambient.remove(step.reading)
+    elif step.act is Act.REMOVE:
+        _write(step)
+    if record is not None:
+        records.drop(path, step.name)
+        ambient.remove_empty_directories(record.made_directories)
+
+
+def _write(step: Step) -> None:
+    planned = step.edit
+    if planned is None or planned.after is None:
+        return
+    mode = _PROJECT_FILE if step.place.scope is Scope.PROJECT else _USER_FILE
+    ambient.replace(step.reading, planned.after, new_mode=mode)
+
+
+def reverted(step: Step, records: Records) -> None:
+    """Put a file back to the byte as it was before a step that turned out not to work."""
+    with locks.locked(step.place.path, records.locks):
+        planned, record = step.edit, step.record
+        if planned is None or record is None:
+            return
+        now = ambient.read(step.place.path)
+        if now.data != planned.after:
+            raise BadConfig(f"`{step.place.name}` changed meanwhile", "run `rootcellar uninstall`")
+        if planned.before is None:
+            ambient.remove(now)
+            ambient.remove_empty_directories(record.made_directories)
+        else:
+            ambient.replace(now, planned.before)
+        records.drop(step.place.path, step.name)
+
+
+def entry_now(place: Place, name: str) -> Value | None:
+    """Our entry as the file has it now: what the host will start."""
+    return edit.entry_of(place.target(name), ambient.read(place.path).data)

@@ -1,0 +1,225 @@
+"""What the set-up commands do to each host: plan, act, prove, and say what is true afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from rootcellar import ambient, proving
+from rootcellar.errors import Refusal
+from rootcellar.hosts import install
+from rootcellar.hosts.host import READ_ONLY_FLAG, Host, Launch, Machine, Says, command_line
+from rootcellar.hosts.plan import Act, Foreign, State, Step, inspected, install_step, uninstall_step
+from rootcellar.hosts.record import Record, Records
+from rootcellar.hosts.tree import Value
+from rootcellar.hosts.where import Place, Scope, host_named, remarks
+
+Prove: TypeAlias = Machine | None  # the machine to prove on; None: no proof was wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One file to install into, or, without a launch, to uninstall from."""
+
+    place: Place
+    name: str
+    launch: Launch | None
+    foreign: Foreign = Foreign.LEAVE
+    everywhere: Says = Says.NO
+
+    def step(self, records: Records) -> Step | None:
+        """What is to be done there now."""
+        if self.launch is None:
+            return uninstall_step(self.place, self.name, records, self.foreign)
+        return install_step(self.place, self.name, self._launch(records), records, self.foreign)
+
+    def _launch(self, records: Records) -> Launch:
+        """The launch for this host: with folders where it gives none itself; those it had, where none are named."""
+        launch = self.launch or Launch("")
+        if not (launch.folders or launch.folders_read_only):
+            record = records.of(self.place.path, self.name)
+            return launch_like(record, launch.command) if record else launch
+        gives = self.place.host.roots is Says.YES
+        return launch.without_folders() if gives and self.everywhere is Says.NO else launch
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The truth about one file of one host, after the fact."""
+
+    host: Host
+    file: str
+    status: str
+    act: str = ""
+    refusal: Refusal | None = None
+    details: tuple[str, ...] = ()
+    proof: proving.Proof | None = None
+    command: tuple[str, ...] = field(default=())
+
+    @property
+    def refused(self) -> bool:
+        """Whether something is not as asked."""
+        return self.refusal is not None
+
+
+def launch_like(record: Record, command: str) -> Launch:
+    """The launch of a recorded entry, with another command."""
+    words = command_line(host_named(record.host), dict(record.entry)) or []
+    folders: list[str] = []
+    read_only: list[str] = []
+    rest = iter(words[2:])
+    for word in rest:
+        if word == READ_ONLY_FLAG:
+            read_only.append(next(rest, ""))
+        else:
+            folders.append(word)
+    return Launch(command, tuple(folders), tuple(read_only))
+
+
+def plan_all(jobs: Sequence[Job | Outcome], records: Records) -> list[Step | Outcome]:
+    """The plan for every job; what is refused is an outcome already."""
+    planned: list[Step | Outcome] = []
+    for job in jobs:
+        if isinstance(job, Outcome):
+            planned.append(job)
+            continue
+        try:
+            step = job.step(records)
+        except Refusal as refusal:
+            planned.append(_refused(job, refusal))
+        else:
+            planned.append(step or Outcome(job.place.host, job.place.name, "absent", "nothing to do"))
+    return planned
+
+
+def do_all(
+    jobs: Sequence[Job | Outcome], records: Records, agreed: Sequence[Step | Outcome] | None, prove: Prove
+) -> list[Outcome]:
+    """Do every job, each on its own; `agreed` is the plan the user saw, None where nobody was asked."""
+    return [
+        job if isinstance(job, Outcome) else _done(job, records, agreed[index] if agreed else None, prove)
+        for index, job in enumerate(jobs)
+    ]
+
+
+def _done(job: Job, records: Records, agreed: Step | Outcome | None, prove: Prove) -> Outcome:
+    if isinstance(agreed, Outcome):
+        return agreed
+    place = job.place
+    try:
+        _refuse_running(place.host, job, records)
+        step = install.applied(place, records, lambda: job.step(records), agreed)
+    except Refusal as refusal:
+        return _refused(job, refusal)
+    if step is None:
+        return Outcome(place.host, place.name, "absent", "nothing to do")
+    if job.launch is None:
+        return Outcome(place.host, place.name, "removed", step.act.value, details=_left(step))
+    return _true_now(job, step, None, None) if prove is None else _proved(job, step, records, prove)
+
+
+def _left(step: Step) -> tuple[str, ...]:
+    """What the user may want to know about a removal that could not be exact."""
+    if step.act is not Act.REMOVE or step.record is None or step.edit is None:
+        return ()
+    return (f"restart {step.place.host.title} to let it go",) if step.place.host.after.startswith("restart") else ()
+
+
+def _refuse_running(host: Host, job: Job, records: Records) -> None:
+    if host.running and job.place.scope is Scope.USER and proving.is_running(host.running):
+        step = job.step(records)
+        if step is not None and step.changes:
+            raise Refusal(f"{host.title} is running, and would write over the edit", "quit it first, then try again")
+
+
+def _proved(job: Job, step: Step, records: Records, machine: Machine) -> Outcome:
+    """Start the very entry that stands in the file; an entry that cannot start is taken back."""
+    host, place = job.place.host, job.place
+    found: Value | None = install.entry_now(place, job.name)
+    words = command_line(host, found)
+    if words is None:
+        gone = f"our entry is not in `{place.name}` any more"
+        return _refused(job, Refusal(gone, f"quit {host.title}, then `rootcellar repair`"))
+    proof = proving.proved(host, words, machine)
+    if proof.works:
+        return _true_now(job, step, proof, machine)
+    hint = "run `rootcellar doctor`"
+    if step.act in {Act.ADD, Act.UPDATE, Act.TAKE_OVER}:
+        try:
+            install.reverted(step, records)
+            hint = "the file is as it was; `rootcellar doctor` tells more"
+        except Refusal as refused:
+            hint = str(refused)
+    refusal = Refusal(f"the entry does not work: {proof.why}", hint)
+    return Outcome(host, place.name, "", step.act.value, refusal, proof=proof, command=tuple(words))
+
+
+def _true_now(job: Job, step: Step, proof: proving.Proof | None, machine: Prove) -> Outcome:
+    """What the user must still do, and what the host itself says."""
+    host, place = job.place.host, job.place
+    words = tuple(command_line(host, install.entry_now(place, job.name)) or ())
+    after = host.project_after if place.scope is Scope.PROJECT else host.after
+    details = [proof.why] if proof and proof.why else []
+    details += _folder_words(job, words)
+    if place.scope is Scope.PROJECT:
+        details.append("the entry names paths of this machine: keep it out of version control")
+    heard, said = _heard(job, machine) if machine else (proving.Heard.NOT_ASKED, "")
+    if heard is proving.Heard.NOT_WELL and not after:
+        refusal = Refusal(f"{host.title} does not start it: {said}", "run `rootcellar doctor`")
+        return Outcome(host, place.name, "", step.act.value, refusal, (), proof, words)
+    if said:
+        details.append(f"{host.title} {said}" if heard is proving.Heard.WELL else f"{host.title} says: {said}")
+    return Outcome(host, place.name, after or "ready", step.act.value, None, tuple(details), proof, words)
+
+
+def _folder_words(job: Job, words: Sequence[str]) -> list[str]:
+    launch = job.launch or Launch("")
+    if job.place.host.roots is Says.YES:
+        left_out = (launch.folders or launch.folders_read_only) and job.everywhere is Says.NO
+        return ["it gives its own folders; --root-everywhere writes yours there too"] if left_out else []
+    if len(words) == len(Launch("").arguments()) + 1:
+        return ["it has no folder yet: run the same with --root DIR, or name folders in config.toml"]
+    return []
+
+
+def _heard(job: Job, machine: Machine) -> tuple[proving.Heard, str]:
+    host, place = job.place.host, job.place
+    command = ambient.on_path(host.command) if host.command and host.question else None
+    if command is None:
+        return proving.Heard.NOT_ASKED, ""
+    directory = machine.home
+    if place.scope is Scope.PROJECT and host.project:
+        directory = place.path[: -len(host.project) - 1]
+    return proving.asked_host(host, command, job.name, machine.env, directory)
+
+
+def _refused(job: Job, refusal: Refusal) -> Outcome:
+    return Outcome(job.place.host, job.place.name, "", "", refusal)
+
+
+def repair_jobs(records: Records, wanted: set[str], command: str) -> Iterator[Job]:
+    """A job for every recorded entry, with the folders it had and today's command."""
+    for record in records.all():
+        if wanted and record.host not in wanted:
+            continue
+        place = Place(host_named(record.host), Scope(record.scope), record.path)
+        yield Job(place, record.name, launch_like(record, command), Foreign.LEAVE, Says.YES)
+
+
+def report_hosts(places: Iterable[Place | Outcome], name: str, machine: Machine, records: Records) -> list[Outcome]:
+    """Our entry in every one of these files, as it is now."""
+    found: list[Outcome] = []
+    for place in places:
+        if isinstance(place, Outcome):
+            found.append(place)
+            continue
+        finding = inspected(place, name, records)
+        details = [finding.why] if finding.why else []
+        if finding.state is State.ABSENT and records.of(place.path, name) is not None:
+            details.append("we wrote it, and it is gone: `rootcellar repair` writes it anew")
+        if place.scope is Scope.USER:
+            details += remarks(place.host, machine)
+        state = finding.state.value
+        found.append(Outcome(place.host, place.name, state, details=tuple(details), command=finding.command))
+    return found
