@@ -16,12 +16,13 @@ import ctypes
 import errno
 import os
 import platform
-import secrets
 import sys
 from typing import TYPE_CHECKING, Final
 
-from rootcellar.confine._open import DRAFT_PREFIX, Draft
-from rootcellar.confine._posix import CHUNK, HANDLE, PosixBackend
+from rootcellar.confine._open import Draft
+from rootcellar.confine._posix import CHUNK, PosixBackend
+from rootcellar.confine._posix_look import HANDLE
+from rootcellar.confine.drafts import private_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,7 +132,7 @@ class LinuxBackend(PosixBackend):
 
     def _named(self, directory: int, draft: Draft) -> str:
         if draft.name is None:
-            name = f"{DRAFT_PREFIX}{os.getpid()}-{secrets.token_hex(8)}"
+            name = private_name()
             self._link(directory, draft, name)
             draft.name = name
         return draft.name

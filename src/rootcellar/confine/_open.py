@@ -119,10 +119,10 @@ class Backend(Protocol):
 
     # Strings: nothing is opened
     def split(self, path: str) -> tuple[str, list[str]]:
-        """Cut an argument into its anchor (`""` when relative, `/`, `C:\\`, `\\\\server\\share\\`) and components.
+        r"""Cut an argument into its anchor (`""` when relative, `/`, `C:\`, `\\server\share\`) and components.
 
         `.` and empty components are dropped, `..` stays; a path that ends in a separator or in `.` keeps one last `.`
-        (it must be a directory). A form that is neither absolute nor relative (`C:x`, `\\x`) is BadName.
+        (it must be a directory). A form that is neither absolute nor relative (`C:x`, `\x`) is BadName.
         """
 
     def check(self, name: str) -> str:
@@ -172,7 +172,7 @@ class Backend(Protocol):
         """
 
     def keep(self, source: int, draft: int) -> None:
-        """Give a draft the mode (never setuid), owner, xattrs and ACL of the open file it replaces; EPERM if it can't."""
+        """Give a draft the mode (never setuid), owner, xattrs and ACL of the file it replaces; EPERM if it can't."""
 
     def like(self, source: int, copy: int) -> None:
         """Give a copy the mode (never setuid), times and, as far as possible, xattrs of its source."""
@@ -192,8 +192,11 @@ class Backend(Protocol):
     def rename(self, source: int, name: str, target: int, new: str, overwrite: Overwrite) -> None:
         """Move a name in one step; REFUSE never replaces (EEXIST), without a race. EXDEV across file systems."""
 
-    def make_directory(self, directory: int, name: str) -> None:
+    def make_directory(self, directory: int, name: str, mode: int = 0o777) -> None:
         """Make a directory; EEXIST."""
+
+    def like_directory(self, source: int, copy: int) -> None:
+        """Give a copied directory the mode, times and, as far as possible, xattrs of its source; both are handles."""
 
     def make_link(self, directory: int, name: str, target: str) -> None:
         """Make a symbolic link; EEXIST."""

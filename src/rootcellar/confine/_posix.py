@@ -1,12 +1,7 @@
-"""The POSIX backend: one `openat(O_NOFOLLOW)` per component. Whole on macOS and other systems, half of Linux's.
+"""The POSIX backend's hands: drafts, renames that refuse or exchange, removals and copies, all by directory handle.
 
-Threats and rules are in `_open.py`. POSIX oddities met here:
-- `openat(fd, "link/", O_NOFOLLOW)` follows the link, so no name ever ends in a slash (`split` drops them).
-- `O_DIRECTORY|O_NOFOLLOW` on a link answers ENOTDIR on Linux and ELOOP on macOS; only `readlink` tells for sure.
-- Opening a FIFO or a device acts on it (wakes its writer, rewinds a tape), so the name is described first and opened
-  only when it is a regular file, with O_NONBLOCK and O_NOCTTY for the case that it changed in between; then the
-  descriptor itself is described.
-- A directory that may be searched and not read needs O_PATH (Linux) or O_SEARCH (macOS).
+Renames: POSIX has none that refuses a taken name; systems that do override `_rename_new` and `_exchange`. Elsewhere a
+name is taken first with a placeholder of our own, and a replaced file is compared just before instead of just after.
 """
 
 from __future__ import annotations
@@ -14,189 +9,24 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
-import sys
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from rootcellar.confine._open import DRAFT_PREFIX, Displaced, Draft, Kind, LinkFound, OddFile, Overwrite, Stat
-from rootcellar.errors import BadName
+from rootcellar.confine._open import Displaced, Draft, Kind, Overwrite, Stat
+from rootcellar.confine._posix_look import LISTING, TRIES, PosixLook
+from rootcellar.confine.drafts import private_name
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-_BY_TYPE: Final = {
-    stat.S_IFREG: Kind.FILE,
-    stat.S_IFDIR: Kind.DIRECTORY,
-    stat.S_IFLNK: Kind.LINK,
-    stat.S_IFIFO: Kind.FIFO,
-    stat.S_IFSOCK: Kind.SOCKET,
-    stat.S_IFCHR: Kind.DEVICE,
-    stat.S_IFBLK: Kind.DEVICE,
-}
-HANDLE: Final = getattr(os, "O_PATH", getattr(os, "O_SEARCH", os.O_RDONLY)) | os.O_DIRECTORY | os.O_NOFOLLOW
-_LISTING: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-_QUIET: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _UNSYNCABLE: Final = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)
 _NO_EXCHANGE: Final = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
-_TRIES: Final = 8  # names that change under us; past it the caller is told
 CHUNK: Final = 1 << 20  # one read of a copy: long enough to be fast, short enough to be cancelled
 
 
-def described(found: os.stat_result) -> Stat:
-    """Put a stat result into our words."""
-    return Stat(
-        kind=_BY_TYPE.get(stat.S_IFMT(found.st_mode), Kind.OTHER),
-        size=found.st_size,
-        mtime_ns=found.st_mtime_ns,
-        ctime_ns=found.st_ctime_ns,
-        mode=stat.S_IMODE(found.st_mode),
-        dev=found.st_dev,
-        ino=found.st_ino,
-        nlink=found.st_nlink,
-        uid=found.st_uid,
-        gid=found.st_gid,
-        atime_ns=found.st_atime_ns,
-    )
-
-
-class PosixBackend:
-    """The component walk."""
-
-    label: str = "walk"
-    levels_max: int = 48  # macOS starts a process with 256 descriptors; two walks at once, and room for the rest
-    folds_names: bool = sys.platform == "darwin"
-
-    # Strings
-
-    def split(self, path: str) -> tuple[str, list[str]]:
-        """Cut at slashes."""
-        names = [name for name in path.split("/") if name not in ("", ".")]
-        if path.endswith(("/", "/.")) or path == ".":
-            names.append(".")
-        return ("/" if path.startswith("/") else ""), names
-
-    def check(self, name: str) -> str:
-        """Refuse NUL and what the system's encoding cannot write; escapes that spell a real character become it."""
-        if "\0" in name:
-            raise BadName("the name holds a NUL character", "leave it out")
-        if name.isascii():
-            return name
-        try:
-            return os.fsdecode(os.fsencode(name))
-        except UnicodeEncodeError:
-            raise BadName("the name holds a character that no file name can have here", "leave it out") from None
-
-    # The ambient door
-
-    def real_path(self, path: str) -> str:
-        """Resolve every link."""
-        return os.path.realpath(path, strict=True)
-
-    def open_root(self, real: str) -> int:
-        """Open, then look whether the name still leads to what was opened without any link."""
-        handle = os.open(real, HANDLE)
-        try:
-            if os.path.realpath(real, strict=True) != real or not os.path.samestat(os.fstat(handle), os.lstat(real)):
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-        except BaseException:
-            os.close(handle)
-            raise
-        return handle
-
-    # Directories
-
-    def open_below(self, directory: int, names: Sequence[str]) -> int | None:  # noqa: ARG002 - no such call here
-        """Never: there is no call that refuses links on the way."""
-        return None
-
-    def enter(self, directory: int, name: str) -> int:
-        """Open one directory; ask what stands in the way when that fails."""
-        for _ in range(_TRIES):
-            try:
-                return os.open(name, HANDLE, dir_fd=directory)
-            except OSError as error:
-                if error.errno not in (errno.ENOTDIR, errno.ELOOP):
-                    raise
-                try:
-                    raise LinkFound(os.readlink(name, dir_fd=directory)) from None
-                except OSError as other:
-                    if other.errno == errno.EINVAL and error.errno == errno.ENOTDIR:
-                        raise error from None
-                    if other.errno not in (errno.EINVAL, errno.ENOENT):
-                        raise
-        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
-
-    def up(self, directory: int) -> int:
-        """Open the parent, whatever it is by now."""
-        return os.open("..", HANDLE, dir_fd=directory)
-
-    def scan(self, directory: int) -> Iterator[tuple[str, Kind]]:
-        """Read the directory; kinds come from the listing itself where the file system gives them."""
-        listing = os.open(".", _LISTING, dir_fd=directory)
-        try:
-            with os.scandir(listing) as found:
-                for entry in found:
-                    if entry.is_file(follow_symlinks=False):
-                        yield entry.name, Kind.FILE
-                    elif entry.is_dir(follow_symlinks=False):
-                        yield entry.name, Kind.DIRECTORY
-                    elif entry.is_symlink():
-                        yield entry.name, Kind.LINK
-                    else:
-                        with contextlib.suppress(FileNotFoundError):
-                            yield entry.name, self.lstat(listing, entry.name).kind
-        finally:
-            os.close(listing)
-
-    def close(self, directory: int) -> None:
-        """Close a directory handle."""
-        os.close(directory)
-
-    # One name
-
-    def lstat(self, directory: int, name: str) -> Stat:
-        """`fstatat` without following; `.` is the handle itself."""
-        if name == ".":
-            return described(os.fstat(directory))
-        return described(os.stat(name, dir_fd=directory, follow_symlinks=False))
-
-    def read_link(self, directory: int, name: str) -> str:
-        """Read a link's text."""
-        return os.readlink(name, dir_fd=directory)
-
-    def open_file(self, directory: int, name: str) -> int:
-        """Describe, open, describe again."""
-        return self._open_regular(directory, name, os.O_RDONLY)
-
-    def _open_regular(self, directory: int, name: str, flags: int) -> int:
-        for _ in range(_TRIES):
-            kind = self.lstat(directory, name).kind
-            if kind is Kind.LINK:
-                raise LinkFound(os.readlink(name, dir_fd=directory))
-            if kind is not Kind.FILE:
-                raise OddFile(kind)
-            try:
-                fd = os.open(name, flags | _QUIET, dir_fd=directory)
-            except OSError as error:
-                if error.errno in (errno.ELOOP, errno.ENXIO):  # became a link, a socket or a FIFO without a reader
-                    continue
-                raise
-            kind = described(os.fstat(fd)).kind
-            if kind is Kind.FILE:
-                return fd
-            os.close(fd)
-        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
-
-    def fstat(self, fd: int) -> Stat:
-        """Describe an open file."""
-        return described(os.fstat(fd))
-
-    # Changes
+class PosixBackend(PosixLook):
+    """The component walk, with changes."""
 
     def draft(self, directory: int) -> Draft:
         """Make a file with a private name."""
-        name = f"{DRAFT_PREFIX}{os.getpid()}-{secrets.token_hex(8)}"
+        name = private_name()
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         return Draft(os.open(name, flags, 0o666, dir_fd=directory), name)
 
@@ -222,7 +52,7 @@ class PosixBackend:
 
     def publish_new(self, directory: int, draft: Draft, name: str) -> None:
         """Rename without replacing."""
-        assert draft.name is not None  # noqa: S101
+        assert draft.name is not None
         self.rename(directory, draft.name, directory, name, Overwrite.REFUSE)
         draft.name = None
 
@@ -240,7 +70,7 @@ class PosixBackend:
             draft.name = None
             return
         ours = self.fstat(draft.fd).identity
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             if _same(self.lstat(directory, private), expected):
                 os.unlink(private, dir_fd=directory)
                 draft.name = None
@@ -260,13 +90,13 @@ class PosixBackend:
             return None
 
     def _drop(self, directory: int, draft: Draft, ours: tuple[int, int]) -> None:
-        """After a lost race: our draft goes; what we took out by mistake and could not put back stays, under its name."""
+        """After a lost race: our draft goes; what we took out and could not put back keeps its private name."""
         if draft.name is not None and self._identity(directory, draft.name) != ours:
             draft.name = None
 
     def _named(self, directory: int, draft: Draft) -> str:  # noqa: ARG002 - Linux needs it
         """Give the draft's private name."""
-        assert draft.name is not None  # noqa: S101
+        assert draft.name is not None
         return draft.name
 
     def discard(self, directory: int, draft: Draft) -> None:
@@ -280,7 +110,7 @@ class PosixBackend:
 
     def rewrite(self, directory: int, name: str, expected: Stat) -> int:
         """Open for writing without truncating; it must still be the same file."""
-        fd = self._open_regular(directory, name, os.O_WRONLY)
+        fd = self.open_regular(directory, name, os.O_WRONLY)
         if self.fstat(fd).identity != expected.identity:
             os.close(fd)
             raise Displaced
@@ -321,9 +151,22 @@ class PosixBackend:
         """Exchange two names in one step; ENOSYS where the system cannot."""
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
-    def make_directory(self, directory: int, name: str) -> None:
+    def make_directory(self, directory: int, name: str, mode: int = 0o777) -> None:
         """Make a directory with the mode a new one gets there."""
-        os.mkdir(name, dir_fd=directory)
+        os.mkdir(name, mode, dir_fd=directory)
+
+    def like_directory(self, source: int, copy: int) -> None:
+        """`like`, on descriptors that are open for it."""
+        with contextlib.suppress(OSError):
+            reading = os.open(".", LISTING, dir_fd=source)
+            try:
+                writing = os.open(".", LISTING, dir_fd=copy)
+                try:
+                    self.like(reading, writing)
+                finally:
+                    os.close(writing)
+            finally:
+                os.close(reading)
 
     def make_link(self, directory: int, name: str, target: str) -> None:
         """Make a link."""
@@ -348,7 +191,7 @@ class PosixBackend:
     def sync_directory(self, directory: int) -> None:
         """`fsync` on a descriptor that may be synced."""
         try:
-            listing = os.open(".", _LISTING, dir_fd=directory)
+            listing = os.open(".", LISTING, dir_fd=directory)
         except OSError:
             return  # unreadable: its names become durable when the system likes
         try:

@@ -1,0 +1,302 @@
+"""Copies, moves and removals of files and whole trees, by handles.
+
+A copy is built under a private name in its destination's directory and gets its name in one step when it is whole; it
+leaves out what is sealed and what is no file, directory or link, and says so. A link is copied as a link, and only if
+its text leads inside from its new place. A move is one rename, which never replaces by accident; between disks it is a
+copy, then the removal of exactly what was copied: a file that changed or appeared meanwhile stays. Nothing that holds a
+root, or whose seals would be lost, is moved or removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from rootcellar.confine import names
+from rootcellar.confine._open import Backend, Draft, Kind, OddFile, Overwrite, Stat
+from rootcellar.confine.drafts import private_name
+from rootcellar.confine.refusals import outside, wrong_kind
+from rootcellar.confine.removal import Known, Watch, removable, remove_tree
+from rootcellar.confine.resolve import Ending, Place, Trail
+from rootcellar.confine.turns import turn
+from rootcellar.errors import BadArgument, Exists, Failed
+
+if TYPE_CHECKING:
+    from rootcellar.confine.entry import Entry
+
+_CHUNK: Final = 4 << 20
+_TOLD_MAX: Final = 20
+
+
+@dataclass(slots=True)
+class Copied:
+    """What a copy holds, and what it left out."""
+
+    files: int = 0
+    directories: int = 0
+    links: int = 0
+    size: int = 0
+    sealed: int = 0
+    skipped: list[str] = field(default_factory=list)  # odd kinds and links that would lead outside; the first few
+    skipped_count: int = 0
+
+    def skip(self, name: str) -> None:
+        """Leave something out and say so."""
+        self.skipped_count += 1
+        if len(self.skipped) < _TOLD_MAX:
+            self.skipped.append(name)
+
+
+def copy(source: Entry, to: Entry, overwrite: Overwrite, watch: Watch) -> Copied:
+    """Copy; a link given as the source is followed. REPLACE replaces a file by a file, never a directory."""
+    with source.find(Ending.FOLLOW) as here, to.find_to_change(Ending.NEW) as there:
+        _check_target(here, there, to, overwrite)
+        _check_apart(source, here, to, there)
+        tree = _Tree(source, to, watch)
+        with turn(to.root.backend, there):
+            tree.copy(here, there, overwrite)
+        return tree.copied
+
+
+def move(source: Entry, to: Entry, overwrite: Overwrite, watch: Watch) -> None:
+    """Move the name itself."""
+    backend = source.root.backend
+    with (
+        to.find_to_change(Ending.NEW) as there,
+        removable(source, (to.root.seals, there.parts)) as (here, stat),
+    ):
+        _check_target(here, there, to, overwrite)
+        _check_apart(source, here, to, there)
+        try:
+            with turn(backend, here, there):
+                backend.rename(here.directory, here.name, there.directory, there.name, overwrite)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+        else:
+            backend.sync_directory(there.directory)
+            backend.sync_directory(here.directory)
+            return
+        _move_across(source, here, stat, to, there, overwrite, watch)
+
+
+def _move_across(  # noqa: PLR0917 - two places, and how
+    source: Entry, here: Place, stat: Stat, to: Entry, there: Place, overwrite: Overwrite, watch: Watch
+) -> None:
+    tree = _Tree(source, to, watch, known={})
+    with turn(source.root.backend, here, there):
+        tree.copy(here, there, overwrite, stop_at_odd=tree.refuse_odd)
+        gone = remove_tree(source.root.backend, here.directory, here.name, tree.known, watch)
+    if not gone or stat.kind is Kind.OTHER:
+        raise Failed(
+            f"`{source}` was copied to `{to}`, and what changed meanwhile was left where it was", "compare the two"
+        )
+
+
+def _check_target(here: Place, there: Place, to: Entry, overwrite: Overwrite) -> None:
+    """Whether the name to make may be made, before anything is done."""
+    told = names.clipped(str(to))
+    if there.through_link:
+        raise Exists(f"`{told}` is a link", "name what it leads to, or another name")
+    kind = here.stat.kind if here.stat else Kind.OTHER
+    if there.stat is None:
+        if there.as_directory and kind is not Kind.DIRECTORY:
+            raise wrong_kind(kind, f"{told}/")
+        return
+    if there.stat.kind is Kind.DIRECTORY:
+        raise Exists(f"`{told}` is a directory that exists", "name the new thing in it, such as `DIRECTORY/NAME`")
+    if overwrite is Overwrite.REFUSE:
+        raise Exists(f"`{told}` already exists", "choose another name, or say that it may be overwritten")
+    if kind is Kind.DIRECTORY:
+        raise Exists(f"`{told}` is a {there.stat.kind.value}; a directory does not replace it", "choose another name")
+
+
+def _check_apart(source: Entry, here: Place, to: Entry, there: Place) -> None:
+    """A thing is not copied or moved onto or into itself."""
+    if here.stat is not None and there.stat is not None and here.stat.identity == there.stat.identity:
+        raise BadArgument(f"`{source}` and `{to}` are the same file", "choose another destination")
+    mine = _absolute(source, here)
+    if here.stat is not None and here.stat.kind is Kind.DIRECTORY and _absolute(to, there)[: len(mine)] == mine:
+        raise BadArgument(f"`{to}` lies inside `{source}`", "choose a destination outside it")
+
+
+def _absolute(entry: Entry, place: Place) -> tuple[str, ...]:
+    anchor, parts = entry.root.backend.split(entry.root.real)
+    return (anchor, *parts, *place.parts)
+
+
+class _Tree:
+    """One copy at work."""
+
+    def __init__(
+        self, source: Entry, to: Entry, watch: Watch, known: Known | None = None
+    ) -> None:
+        self.source, self.to, self.watch = source, to, watch
+        self.backend: Backend = source.root.backend
+        self.seals = source.root.seals
+        self.copied = Copied()
+        self.known = known  # what was copied, and as what; also: everything must be copied, and durable
+        self.pending: list[list[tuple[str, Kind]]] = []
+
+    def refuse_odd(self, kind: Kind, name: str) -> None:
+        """A move between disks leaves nothing behind."""
+        raise wrong_kind(kind, name)
+
+    def copy(
+        self, here: Place, there: Place, overwrite: Overwrite, stop_at_odd: Callable[[Kind, str], None] | None = None
+    ) -> None:
+        """Copy a file, a link or a tree to its place in one step."""
+        self.stop_at_odd = stop_at_odd
+        kind = here.stat.kind if here.stat else Kind.OTHER
+        if kind is Kind.FILE:
+            self._file(here.directory, here.name, (), there, overwrite)
+        elif kind is Kind.LINK:
+            self._lone_link(here, there, overwrite)
+        elif kind is Kind.DIRECTORY:
+            self._directory(here, there)
+        else:
+            raise OddFile(kind)
+        self.backend.sync_directory(there.directory)
+
+    def _lone_link(self, here: Place, there: Place, overwrite: Overwrite) -> None:
+        """A link that moves to another disk."""
+        target = self.backend.read_link(here.directory, here.name)
+        if not self._leads_inside(target, there.parts[:-1]):
+            raise outside(names.clipped(str(self.source)))
+        private = private_name()
+        self.backend.make_link(there.directory, private, target)
+        self._publish(there, private, Kind.LINK, overwrite)
+        self._note((), self.backend.lstat(here.directory, here.name))
+
+    def _publish(self, there: Place, private: str, kind: Kind, overwrite: Overwrite) -> None:
+        try:
+            self.backend.rename(there.directory, private, there.directory, there.name, overwrite)
+        except OSError:
+            with contextlib.suppress(OSError):
+                if kind is Kind.DIRECTORY:
+                    remove_tree(self.backend, there.directory, private)
+                else:
+                    self.backend.remove(there.directory, private, kind)
+            raise
+
+    def _directory(self, here: Place, there: Place) -> None:
+        """Build the tree under a private name that only the user may enter, then name it."""
+        handle = here.directory if here.name == "." else self.backend.enter(here.directory, here.name)
+        private = private_name()
+        self.backend.make_directory(there.directory, private, 0o700)
+        is_whole = False
+        try:
+            made = self.backend.enter(there.directory, private)
+            source, target = Trail(self.backend, handle), Trail(self.backend, made)
+            try:
+                self._fill(source, target, here.parts, there.parts)
+                self.backend.like_directory(handle, made)
+            finally:
+                source.clear()
+                target.clear()
+                self.backend.close(made)
+            self._note((), self.backend.lstat(handle, "."))
+            is_whole = True
+        finally:
+            if handle != here.directory:
+                self.backend.close(handle)
+            if not is_whole:
+                remove_tree(self.backend, there.directory, private)
+        self._publish(there, private, Kind.DIRECTORY, Overwrite.REFUSE)
+        self.copied.directories += 1
+
+    def _fill(self, source: Trail, target: Trail, above: tuple[str, ...], new_above: tuple[str, ...]) -> None:
+        """Copy everything below, level by level."""
+        levels = [self._listed(source)]
+        while levels:
+            self.watch.check()
+            if not levels[-1]:
+                levels.pop()
+                if levels:
+                    self.backend.like_directory(source.top, target.top)
+                    self._note(tuple(source.names), self.backend.lstat(source.top, "."))
+                    source.pop()
+                    target.pop()
+                continue
+            name, kind = levels[-1].pop()
+            below = (*source.names, name)
+            if self.seals.hold((*above, *source.names), name) or self.to.root.seals.hold_any((*new_above, *below)):
+                self.copied.sealed += 1
+                continue
+            if kind is Kind.DIRECTORY:
+                source.push(name)
+                self.backend.make_directory(target.top, name)
+                target.push(name)
+                levels.append(self._listed(source))
+                self.copied.directories += 1
+            else:
+                self._leaf(source, target, below, kind, (*new_above, *source.names))
+
+    def _leaf(self, source: Trail, target: Trail, below: tuple[str, ...], kind: Kind, at: tuple[str, ...]) -> None:
+        name = below[-1]
+        told = "/".join(map(names.shown, below))
+        if kind is Kind.FILE:
+            with contextlib.suppress(FileNotFoundError):
+                self._file(source.top, name, below, Place(target.top, name, below, None), Overwrite.REFUSE)
+        elif kind is Kind.LINK and self._leads_inside(text := self.backend.read_link(source.top, name), at):
+            self.backend.make_link(target.top, name, text)
+            self._note(below, self.backend.lstat(source.top, name))
+            self.copied.links += 1
+        elif self.stop_at_odd is not None and kind is not Kind.LINK:
+            self.stop_at_odd(kind, told)
+        elif self.known is not None:
+            raise outside(told)
+        else:
+            self.copied.skip(told)
+
+    def _listed(self, source: Trail) -> list[tuple[str, Kind]]:
+        return sorted(self.backend.scan(source.top), reverse=True)
+
+    def _leads_inside(self, target: str, at: tuple[str, ...]) -> bool:
+        """Whether a link's text, read in the destination, stays in its root (links on its way apart)."""
+        anchor, parts = self.backend.split(target)
+        if anchor:
+            return self.to.root.relative(target) is not None
+        depth = len(at)
+        for part in parts:
+            depth += -1 if part == ".." else part != "."
+            if depth < 0:
+                return False
+        return True
+
+    def _note(self, below: tuple[str, ...], stat: Stat) -> None:
+        if self.known is not None:
+            self.known[below] = stat
+
+    def _file(self, directory: int, name: str, below: tuple[str, ...], there: Place, overwrite: Overwrite) -> None:
+        """Copy one file to a draft, then name it."""
+        backend = self.backend
+        source = backend.open_file(directory, name)
+        try:
+            stat = backend.fstat(source)
+            draft = backend.draft(there.directory)
+            try:
+                backend.like(source, draft.fd)
+                self._bytes(source, draft, stat.size, names.shown(name))
+                backend.like(source, draft.fd)  # the times again, after the bytes
+                if not below or self.known is not None:
+                    backend.sync_file(draft.fd)
+                if there.stat is not None and overwrite is Overwrite.REPLACE:
+                    backend.publish_over(there.directory, draft, there.name, there.stat)
+                else:
+                    backend.publish_new(there.directory, draft, there.name)
+            finally:
+                backend.discard(there.directory, draft)
+            self._note(below, stat)
+            self.copied.files += 1
+        finally:
+            os.close(source)
+
+    def _bytes(self, source: int, draft: Draft, size: int, name: str) -> None:
+        while count := self.backend.copy_some(source, draft.fd, _CHUNK):
+            self.copied.size += count
+            self.watch.add(count, max(size, count) if not self.pending else None, name)
