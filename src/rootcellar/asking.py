@@ -220,7 +220,7 @@ def in_force(ground: Ground, settings: Settings, offer: Offer | None) -> Roots:
 
 def wants_client_roots(settings: Settings) -> bool:
     """Whether the client's roots matter at all."""
-    return settings.client_roots is not ClientRoots.IGNORE or not _granted(settings)
+    return settings.client_roots is not ClientRoots.IGNORE
 
 
 def _granted(settings: Settings) -> list[Grant]:
@@ -255,6 +255,11 @@ def _around(root: Root, others: Sequence[Root]) -> Root | None:
     below = [(other.relative(root.real), other) for other in others]
     fits = [(len(rest), index) for index, (rest, _) in enumerate(below) if rest is not None]
     return below[min(fits)[1]][1] if fits else None
+
+
+def complete(ctx: Context, result: dict[str, Any]) -> dict[str, Any]:
+    """A final result as this era spells it."""
+    return {"resultType": "complete", **result} if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS else result
 
 
 def bad_arguments_are_errors(ctx: Context) -> bool:

@@ -10,10 +10,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from rootcellar import __version__
 from rootcellar.errors import Refusal
 from rootcellar.settings import ClientRoots, Flags, LogLevel, Settings, resolve
+
+if TYPE_CHECKING:
+    from rootcellar.front import Engine
 
 OK, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -84,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return OK
     try:
-        return _serve(chosen)
+        _serve(chosen)
     except Refusal as refusal:
         print(f"rootcellar: {refusal}", file=sys.stderr)
         return REFUSED
@@ -119,17 +123,18 @@ def _absolute(root: str) -> str:
     return os.path.abspath(os.path.expanduser(root))  # noqa: PTH100, PTH111 - pathlib folds `..` through links
 
 
-def _serve(chosen: argparse.Namespace) -> int:
+def _serve(chosen: argparse.Namespace) -> NoReturn:
     """Answer at once; everything slow is loaded beside the first answers."""
     settings = _settings(chosen)
     from rootcellar import front, telemetry
 
     telemetry.configure(settings.log_level.value)
 
-    def engine() -> front.Engine:
-        from rootcellar.engine import Engine
+    def make() -> Engine:
+        from rootcellar import engine
         from rootcellar.server import build
 
-        return Engine(*build(settings))
+        server, house = build(settings)
+        return engine.Engine(server, drain=[house.drain])
 
-    return front.serve(engine)
+    front.serve(make)

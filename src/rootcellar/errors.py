@@ -56,7 +56,7 @@ class Refusal(Exception):  # noqa: N818 - the design's word; an error is what a 
 
     def __str__(self) -> str:
         """The message, then the hint as a sentence of its own."""
-        return f"{self.message}. {self.hint}" if self.hint else self.message
+        return f"{self.message}. {self.hint[0].upper()}{self.hint[1:]}" if self.hint else self.message
 
 
 class NoRoots(Refusal):

@@ -35,6 +35,9 @@ MEDIA_BYTES_MAX: Final = 20 * MIB  # read to be scaled or sent
 
 # Files
 EDIT_BYTES_MAX: Final = 64 * MIB  # edits hold the file and its new form in memory
+VERSION_BYTES_MAX: Final = 8 * MIB  # a read hashes what it shows; above, hashing would cost more than reading
+RESOURCE_BYTES_MAX: Final = 4 * MIB  # a resource has no pages
+EDITS_MAX: Final = 200  # replacements in one `edit_file`
 READ_PATHS_MAX: Final = 100  # files in one `read_files`
 LINK_HOPS_MAX: Final = 40  # Linux's own limit
 PATH_BYTES_MAX: Final = 4_096  # Linux's PATH_MAX; also what one argument may hold

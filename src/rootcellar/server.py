@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import difflib
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import mcp_types as types
 from mcp.server import CacheHint, Server
@@ -15,13 +14,17 @@ from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.shared.exceptions import MCPError
 
 from rootcellar import __version__, asking, limits
-from rootcellar.confine import Ground, Pools
+from rootcellar.confine import Ground, Progress
+from rootcellar.confine.pool import Pools
 from rootcellar.errors import BadArgument, Refusal
+from rootcellar.policy import Effect
 from rootcellar.prompts import PROMPTS
 from rootcellar.resources import TEMPLATE, read_resource
 from rootcellar.settings import Settings
 from rootcellar.tools import TOOLSETS
 from rootcellar.toolset import Call, Cancel, Json, Tool, admitted, refused, spoken
+
+Answered = Json | types.InputRequiredResult
 
 NAME = "rootcellar"
 INSTRUCTIONS = (
@@ -41,7 +44,8 @@ class House:
         self.asks = asking.wants_client_roots(settings)
         self.ground = Ground()
         self.pools = Pools()
-        self.active: set[Cancel] = set()
+        self._listed: Json = {"tools": [tool.spec() for tool in self.tools.values()]}
+        self._changing: set[Future[Json]] = set()
         # Opening a root may block on a dead mount; that is no business of the protocol's thread.
         self._doors = ThreadPoolExecutor(limits.DOOR_THREADS, thread_name_prefix="door")
 
@@ -50,27 +54,94 @@ class House:
         offer = await asking.client_roots(ctx, state) if self.asks else None
         loop = asyncio.get_running_loop()
         cancel = Cancel()
-        self.active.add(cancel)
+        report = _reporter(ctx, loop)
         try:
-            roots = await loop.run_in_executor(self._doors, asking.in_force, self.ground, self.settings, offer)
-            call = Call(roots, cancel, _reporter(ctx, loop))
-            if not roots.roots:
-                return spoken(tool, call, arguments)  # nothing can be opened: the answer says why
-            future = self.pools.run(roots.roots, spoken, tool, call, arguments, lane=tool.lane)
+            future = await loop.run_in_executor(self._doors, self._begin, offer, tool, arguments, cancel, report)
             return await asyncio.wrap_future(future)
         except Refusal as refusal:
             return refused(refusal)
         finally:
             cancel.cancelled = True
-            self.active.discard(cancel)
 
-    def close(self) -> None:
-        """Take back whatever still runs; a write that has begun completes, the rest stops."""
-        for cancel in list(self.active):
-            cancel.cancelled = True
+    def _begin(
+        self, offer: asking.Offer | None, tool: Tool, arguments: Json, cancel: Cancel, report: Progress
+    ) -> Future[Json]:
+        """Open the roots and hand the call to the threads that are held to them."""
+        roots = asking.in_force(self.ground, self.settings, offer)
+        call = Call(roots, cancel, report)
+        if not roots.roots:
+            refusal: Future[Json] = Future()
+            refusal.set_result(spoken(tool, call, arguments))  # nothing can be opened: the answer says why
+            return refusal
+        future = self.pools.run(roots.roots, tool.lane, spoken, tool, call, arguments)
+        if tool.effect is not Effect.READ:
+            self._changing.add(future)
+            future.add_done_callback(self._changing.discard)
+        return future
+
+    async def list_tools(self, ctx: asking.Context, params: types.PaginatedRequestParams) -> Json:
+        """`tools/list`."""
+        _whole(params, "tools/list")
+        return asking.complete(ctx, self._listed)
+
+    async def call_tool(self, ctx: asking.Context, params: types.CallToolRequestParams) -> Answered:
+        """`tools/call`."""
+        tool = self.tools.get(params.name)
+        if tool is None:
+            raise MCPError(types.INVALID_PARAMS, f"Unknown tool; {_nearest(params.name, self.tools)}")
+        try:
+            arguments = tool.parse(params.arguments or {})
+        except BadArgument as bad:
+            if asking.bad_arguments_are_errors(ctx):
+                raise MCPError(types.INVALID_PARAMS, str(bad)) from None
+            return asking.complete(ctx, refused(bad))
+        try:
+            return asking.complete(ctx, await self.run(ctx, params.request_state, tool, arguments))
+        except asking.Asked as asked:
+            return asked.result
+
+    async def list_prompts(self, ctx: asking.Context, params: types.PaginatedRequestParams) -> Json:
+        """`prompts/list`."""
+        _whole(params, "prompts/list")
+        return asking.complete(ctx, {"prompts": [prompt.spec() for prompt in PROMPTS.values()]})
+
+    async def get_prompt(self, ctx: asking.Context, params: types.GetPromptRequestParams) -> Json:
+        """`prompts/get`."""
+        prompt = PROMPTS.get(params.name)
+        if prompt is None:
+            raise MCPError(types.INVALID_PARAMS, f"Unknown prompt; {_nearest(params.name, PROMPTS)}")
+        try:
+            return asking.complete(ctx, prompt.filled(params.arguments or {}))
+        except BadArgument as bad:
+            raise MCPError(types.INVALID_PARAMS, str(bad)) from None
+
+    async def list_resources(self, ctx: asking.Context, params: types.PaginatedRequestParams) -> Json:
+        """`resources/list`: which files there are is asked of the tools."""
+        _whole(params, "resources/list")
+        return asking.complete(ctx, {"resources": []})
+
+    async def list_templates(self, ctx: asking.Context, params: types.PaginatedRequestParams) -> Json:
+        """`resources/templates/list`."""
+        _whole(params, "resources/templates/list")
+        return asking.complete(ctx, {"resourceTemplates": [TEMPLATE]})
+
+    async def get_resource(self, ctx: asking.Context, params: types.ReadResourceRequestParams) -> Answered:
+        """`resources/read`."""
+        uri = str(params.uri)
+        try:
+            found = await self.run(ctx, params.request_state, read_resource, {"uri": uri})
+        except asking.Asked as asked:
+            return asked.result
+        if found.get("isError"):
+            raise MCPError(asking.missing_resource_code(ctx), found["content"][0]["text"], {"uri": uri})
+        return asking.complete(ctx, {"contents": found["content"], "ttlMs": 0, "cacheScope": "private"})
+
+    def drain(self, seconds: float) -> None:
+        """Return once no change is half done, or when the time is up: then it is as if it had not begun."""
+        wait(list(self._changing), timeout=seconds)
 
 
-def _reporter(ctx: asking.Context, loop: asyncio.AbstractEventLoop) -> Callable[[float, float | None, str], None]:
+def _reporter(ctx: asking.Context, loop: asyncio.AbstractEventLoop) -> Progress:
     """Progress from a worker thread: increasing, and no more often than a person can read."""
     if ctx.meta is None or ctx.meta.get("progress_token") is None:
         return lambda _done, _total, _message: None
@@ -104,75 +175,22 @@ def _whole(params: types.PaginatedRequestParams | None, what: str) -> None:
 def build(settings: Settings) -> tuple[Server[asking.Memory], House]:
     """The server for these settings, and what it keeps; nothing is opened yet."""
     house = House(settings)
-    listed: Json = {"tools": [tool.spec() for tool in house.tools.values()]}
-
-    async def list_tools(_ctx: asking.Context, params: types.PaginatedRequestParams | None) -> Json:
-        _whole(params, "tools/list")
-        return listed
-
-    async def call_tool(ctx: asking.Context, params: types.CallToolRequestParams) -> Any:  # noqa: ANN401 - the SDK's union
-        tool = house.tools.get(params.name)
-        if tool is None:
-            raise MCPError(types.INVALID_PARAMS, f"Unknown tool; {_nearest(params.name, house.tools)}")
-        try:
-            arguments = tool.parse(params.arguments or {})
-        except BadArgument as bad:
-            if asking.bad_arguments_are_errors(ctx):
-                raise MCPError(types.INVALID_PARAMS, str(bad)) from None
-            return refused(bad)
-        try:
-            return await house.run(ctx, params.request_state, tool, arguments)
-        except asking.Asked as asked:
-            return asked.result
-
-    async def list_prompts(_ctx: asking.Context, params: types.PaginatedRequestParams | None) -> Json:
-        _whole(params, "prompts/list")
-        return {"prompts": [prompt.spec() for prompt in PROMPTS.values()]}
-
-    async def get_prompt(_ctx: asking.Context, params: types.GetPromptRequestParams) -> Json:
-        prompt = PROMPTS.get(params.name)
-        if prompt is None:
-            raise MCPError(types.INVALID_PARAMS, f"Unknown prompt; {_nearest(params.name, PROMPTS)}")
-        try:
-            return prompt.filled(params.arguments or {})
-        except BadArgument as bad:
-            raise MCPError(types.INVALID_PARAMS, str(bad)) from None
-
-    async def list_resources(_ctx: asking.Context, params: types.PaginatedRequestParams | None) -> Json:
-        _whole(params, "resources/list")
-        return {"resources": []}
-
-    async def list_templates(_ctx: asking.Context, params: types.PaginatedRequestParams | None) -> Json:
-        _whole(params, "resources/templates/list")
-        return {"resourceTemplates": [TEMPLATE]}
-
-    async def get_resource(ctx: asking.Context, params: types.ReadResourceRequestParams) -> Any:  # noqa: ANN401 - the SDK's union
-        try:
-            found = await house.run(ctx, params.request_state, read_resource, {"uri": str(params.uri)})
-        except asking.Asked as asked:
-            return asked.result
-        if found.get("isError"):
-            told = found["content"][0]["text"]
-            raise MCPError(asking.missing_resource_code(ctx), told, {"uri": str(params.uri)})
-        return {"contents": found["content"], "ttlMs": 0, "cacheScope": "private"}
-
+    lists = ("server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list")
     server: Server[asking.Memory] = Server(
         NAME,
         version=__version__,
         title="Rootcellar",
         instructions=INSTRUCTIONS,
-        cache_hints=dict.fromkeys(
-            ("server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list"), STATIC
-        ),
+        cache_hints=dict.fromkeys(lists, STATIC),  # type: ignore[arg-type] # the SDK's Literal of these words
         lifespan=asking.memory,
-        on_list_tools=list_tools,
-        on_call_tool=call_tool,
-        on_list_prompts=list_prompts,
-        on_get_prompt=get_prompt,
-        on_list_resources=list_resources,
-        on_list_resource_templates=list_templates,
-        on_read_resource=get_resource,
     )
+    server.add_request_handler("tools/list", types.PaginatedRequestParams, house.list_tools)
+    server.add_request_handler("tools/call", types.CallToolRequestParams, house.call_tool)
+    server.add_request_handler("prompts/list", types.PaginatedRequestParams, house.list_prompts)
+    server.add_request_handler("prompts/get", types.GetPromptRequestParams, house.get_prompt)
+    server.add_request_handler("resources/list", types.PaginatedRequestParams, house.list_resources)
+    server.add_request_handler("resources/templates/list", types.PaginatedRequestParams, house.list_templates)
+    server.add_request_handler("resources/read", types.ReadResourceRequestParams, house.get_resource)
     server.add_notification_handler("notifications/roots/list_changed", types.NotificationParams, asking.forget)
     server.middleware.append(RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience=NAME))
     server.middleware.append(asking.lenient)

@@ -1,0 +1,5 @@
+"""The tools, one family a file; the order here is the order in `tools/list` and in the README."""
+
+from rootcellar.tools import edits, files, folders, moves, search
+
+TOOLSETS = (folders.FOLDERS, files.FILES, search.SEARCH, edits.EDITS, moves.MOVES)
