@@ -48,8 +48,9 @@ class Host:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ, cwd=cwd,
         )  # fmt: skip
         self.errors: list[bytes] = []
-        threading.Thread(target=self._read, daemon=True).start()
-        threading.Thread(target=self._read_errors, daemon=True).start()
+        self._readers = [threading.Thread(target=work, daemon=True) for work in (self._read, self._read_errors)]
+        for reader in self._readers:
+            reader.start()
         if era == "legacy":
             capabilities = {} if roots is None else {"roots": {"listChanged": True}}
             self.request(
@@ -170,3 +171,8 @@ class Host:
         finally:
             self.process.kill()
             self.process.wait()
+            for reader in self._readers:
+                reader.join(timeout)
+            for pipe in (self.process.stdout, self.process.stderr):
+                assert pipe
+                pipe.close()

@@ -77,16 +77,11 @@ async def forget(ctx: Context, _params: object) -> None:
     ctx.lifespan_context.offer = None
 
 
-class _Root(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    uri: Any = None
-
-
 class _Roots(BaseModel):
     """A roots answer of any quality."""
 
     model_config = ConfigDict(extra="ignore")
-    roots: list[Any] = []
+    roots: list[Any]
 
 
 class _AskRoots(types.ListRootsRequest):
@@ -237,6 +232,8 @@ def _offered(offer: Offer | None, policy: Policy) -> tuple[list[Grant], list[Dro
         return [], []
     if offer.failure:
         return [], [Dropped("the client's roots", "client", offer.failure)]
+    if not offer.uris:
+        return [], [Dropped("the client's roots", "client", "its list is empty: no folder is open there")]
     access = Access.READ_ONLY if policy.read_only else Access.READ_WRITE
     system = System.WINDOWS if sys.platform == "win32" else System.POSIX
     grants: list[Grant] = []

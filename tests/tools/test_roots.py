@@ -92,7 +92,7 @@ def test_without_any_root_every_tool_refuses_and_says_what_to_do(era: str) -> No
     [
         ("https://example.com/x", "only `file:` roots"),
         ("file://otherhost/x", "another machine"),
-        ("file:///nowhere/at/all", "not there"),
+        ("file:///nowhere/at/all", "missing"),
         ("file:///", "system"),
         ("relative", "absolute"),
         ({"name": "no uri at all"}, ""),
