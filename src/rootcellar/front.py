@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rootcellar.port import Engine
 
 _READ_BYTES = 64 * limits.KIB
-_SWITCH_S = 0.001  # threads hand over in time for a ping, whatever they compute
+_SWITCH_S = 0.0005  # threads hand over in time for a ping, whatever they compute
 _EOF, _STDOUT, _SIGNAL, _BROKEN = "end of input", "stdout closed", "signal", "broken"
 _ROOM_S = 0.25  # how often a reader that waits for room looks whether the client has left
 _WRITE_S = 0.05  # of EXIT_S: for the last bytes
@@ -51,7 +51,7 @@ class Front:
     def __init__(self, taken: wire.Wire, make: Callable[[], Engine], snapshot: Snapshot) -> None:
         self._wire = taken
         self._make = make
-        self._ledger = ledger.Ledger()
+        self._ledger = ledger.Ledger(taken.write_now)
         self._exchange = exchange.Exchange(self._ledger, snapshot)
         self._endings: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._engine: Engine | None = None
@@ -63,9 +63,8 @@ class Front:
         for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
             if hasattr(signal, name):  # each system has its own
                 signal.signal(getattr(signal, name), lambda *_: self._endings.put(_SIGNAL))
-        for work in (self._read, self._write):
+        for work in (self._read, self._write, self._keep_engine):
             threading.Thread(target=work, name=f"front{work.__name__}", daemon=True).start()
-        self._start_engine()
         return self._end(self._await_ending())
 
     def _await_ending(self) -> str:
@@ -88,10 +87,11 @@ class Front:
             engine.ending()
         cut = deadline - limits.EXIT_CUT_S if engine else deadline - _WRITE_S
         if reason != _BROKEN:
-            self._await_calm(lambda: book.is_open() and not self._in_a_hurry(), cut)
+            self._await_calm(lambda: book.is_waited_for() and not self._in_a_hurry(), cut)
+            self._await_calm(book.is_owing, min(cut, time.monotonic() + _WRITE_S))  # listen streams say their last word
         if engine:
             engine.cut()
-            self._await_calm(book.is_open, min(deadline, time.monotonic() + _WRITE_S))
+            self._await_calm(book.is_owing, min(deadline, time.monotonic() + _WRITE_S))
             engine.drain(max(0.0, deadline - time.monotonic() - _WRITE_S))
         with book.lock:
             book.fail_all("the server is ending")
@@ -147,37 +147,40 @@ class Front:
             book.deaf = True
             self._endings.put(_STDOUT)
 
-    def _start_engine(self) -> None:
-        self._engines += 1
-        threading.Thread(target=self._run_engine, name="engine", daemon=True).start()
+    def _keep_engine(self) -> None:
+        """One engine after another; an exception that ends one is on stderr before anyone is told of it."""
+        while self._engines < limits.ENGINE_STARTS_MAX and not self._ledger.ending:
+            self._engines += 1
+            thread = threading.Thread(target=self._run_engine, name="engine", daemon=True)
+            thread.start()
+            thread.join()
+            if not self._drop_engine():
+                break
+        with self._ledger.lock:
+            self._ledger.broken = "the server could not start; its log says why"
+            self._ledger.fail_all(self._ledger.broken)
 
     def _run_engine(self) -> None:
-        engine = None
         gc.disable()  # importing makes no garbage worth looking for
         try:
             wire.shed_plugins()
             engine = self._make()
             gc.freeze()
+        finally:
             gc.enable()
-            with self._ledger.lock:
-                self._engine = engine
-                self._ledger.engine_is(engine)
-            engine.run(self._exchange)
-        finally:  # an exception goes on to stderr; what was asked is answered whatever it is
-            gc.enable()
-            self._replace_engine(engine)
+        with self._ledger.lock:
+            self._engine = engine
+            self._ledger.engine_is(engine)
+        engine.run(self._exchange)
 
-    def _replace_engine(self, gone: Engine | None) -> None:
+    def _drop_engine(self) -> bool:
+        """Answer what the engine no longer will; whether there was one at all."""
         book = self._ledger
         with book.lock:
+            existed = self._engine is not None
             self._engine = None
             book.engine_is(None)
             connections = list(book.sessions)
         for connection in connections:
             self._exchange.lost(connection)
-        with book.lock:
-            if gone is None or self._engines >= limits.ENGINE_STARTS_MAX:
-                book.broken = "the server could not start; its log says why"
-                book.fail_all(book.broken)
-            elif not book.ending:
-                self._start_engine()
+        return existed

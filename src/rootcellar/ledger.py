@@ -17,6 +17,8 @@ from rootcellar import calls, eras, frames, limits
 from rootcellar.frames import INTERNAL_ERROR, Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rootcellar.calls import Batch, Call, Session
     from rootcellar.eras import Message
     from rootcellar.frames import RequestId
@@ -28,7 +30,8 @@ _WRITE_BYTES = 256 * limits.KIB
 class Ledger:
     """The open requests of one client."""
 
-    def __init__(self) -> None:
+    def __init__(self, write_now: Callable[[bytes], int]) -> None:
+        self._write_now = write_now
         self.lock = lock = threading.Lock()
         self.output_ready = threading.Condition(lock)
         self.room = threading.Condition(lock)
@@ -70,9 +73,13 @@ class Ledger:
             self.claim(call)
             self.fail(call, message)
 
-    def is_open(self) -> bool:
-        """Whether anyone waits for an answer that may still come."""
-        return any(call.method != "subscriptions/listen" for call in self.open.values()) and not self.deaf
+    def is_owing(self) -> bool:
+        """Whether any answer is still owed to someone who hears it."""
+        return bool(self.open) and not self.deaf
+
+    def is_waited_for(self) -> bool:
+        """Whether one of them may come by itself: a listen stream lasts until it is ended."""
+        return self.is_owing() and any(call.method != "subscriptions/listen" for call in self.open.values())
 
     def take_output(self) -> bytes:
         """The next bytes for the client; waits for them."""
@@ -139,9 +146,13 @@ class Ledger:
         """Send one line; None is nothing to say."""
         if data is None or self.deaf:
             return
-        self._outgoing.append(data + b"\n")
-        self.admission.unsent_bytes += len(data) + 1
-        self.output_ready.notify()
+        data += b"\n"
+        if not self.admission.unsent_bytes:  # nothing to wait behind: spares the hand-over to the writer's thread
+            data = data[self._write_now(data) :]
+        if data:
+            self._outgoing.append(data)
+            self.admission.unsent_bytes += len(data)
+            self.output_ready.notify()
 
 
 def encoded(key: object, message: Message) -> bytes:

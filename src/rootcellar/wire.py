@@ -13,7 +13,6 @@ from typing import NoReturn
 
 _WINDOWS = sys.platform == "win32"
 _GONE = 0 if _WINDOWS else select.POLLERR | select.POLLHUP | select.POLLNVAL
-_STUCK_MS = 200
 
 
 class StdoutClosed(Exception):  # noqa: N818 - an ending, not an accident
@@ -27,7 +26,9 @@ class Wire:
         self._source = source
         self._sink = sink
         self._input = None if _WINDOWS else select.poll()
-        if self._input is not None:
+        self._output = None if _WINDOWS else select.poll()
+        if self._input is not None and self._output is not None:
+            self._output.register(sink, select.POLLOUT)
             self._input.register(source, select.POLLIN)
             if not self._lost(sink):  # some systems cannot poll a terminal or a device: then only a write tells
                 self._input.register(sink, 0)
@@ -74,17 +75,19 @@ class Wire:
             try:
                 rest = rest[os.write(self._sink, rest) :]
             except BlockingIOError:
-                self._await_room()
+                if self._output:
+                    self._output.poll()
             except OSError:
                 raise StdoutClosed from None
 
-    def takes_at_once(self, size: int) -> bool:
-        """Whether writing `size` bytes now would surely not wait."""
-        if self._input is None or size > select.PIPE_BUF:
-            return False
-        poll = select.poll()
-        poll.register(self._sink, select.POLLOUT)
-        return any(event & select.POLLOUT for _, event in poll.poll(0))
+    def write_now(self, data: bytes) -> int:
+        """How much of `data` could be written without waiting: mostly all of a short line, else nothing."""
+        if self._output is None or len(data) > select.PIPE_BUF or not self._output.poll(0):
+            return 0
+        try:
+            return os.write(self._sink, data)
+        except OSError:  # `write` will meet it too, and say so
+            return 0
 
     def source_closed(self) -> bool:
         """Whether the client has closed its end, though what it sent is not all read yet."""
@@ -96,11 +99,6 @@ class Wire:
         poll = select.poll()
         poll.register(descriptor, 0)
         return any(event & _GONE for _, event in poll.poll(0))
-
-    def _await_room(self) -> None:
-        poll = select.poll()
-        poll.register(self._sink, select.POLLOUT)
-        poll.poll(_STUCK_MS)
 
 
 def _above_standard(descriptor: int) -> int:
