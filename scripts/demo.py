@@ -30,7 +30,7 @@ import mcp_types as types
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
-SHOWN_LINES, SHOWN_COLUMNS = 14, 116
+SHOWN_LINES, SHOWN_COLUMNS, GIVEN_COLUMNS = 14, 116, 200
 
 
 @contextlib.contextmanager
@@ -39,7 +39,7 @@ def sample() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="rootcellar-demo-") as base:
         root = Path(base) / "home"
         for name, text in {
-            "notes/2026-11-garden.md": "# Garden\n\n- plant garlic before the frost\n- mulch the beds\n- order seeds: leek, kale\n",
+            "notes/2026-11-garden.md": "# Garden\n\n- plant garlic\n- mulch the beds\n- order seeds: leek, kale\n",
             "notes/reading.md": "# Reading\n\n- The Left Hand of Darkness\n- seeds of change (chapter 3)\n",
             "notes/crlf.txt": "kept\r\nas it is\r\nfrom another system\r\n",
             "project/app.py": "def greet(name):\n\treturn 'Hello ' + name\n\n\nprint(greet('cellar'))\n",
@@ -82,7 +82,7 @@ class Session:
         """Call a tool, print the call, its answer and its time."""
         self.calls += 1
         given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-        print(f"\n▸ {why}\n  {tool}({given if len(given) < 200 else given[:197] + '…'})")
+        print(f"\n▸ {why}\n  {tool}({textwrap.shorten(given, GIVEN_COLUMNS)})")
         begun = time.perf_counter()
         answer = await self.client.call_tool(tool, arguments)
         took = (time.perf_counter() - begun) * 1000
@@ -104,16 +104,20 @@ async def sample_session(session: Session) -> None:
     """Search, read, edit and move in the sample folder, and try what must not work."""
     await session.call("Where did I write about seeds?", "search_text", path=".", pattern="seeds", context=1)
     await session.call("Read that note", "read_file", path="notes/2026-11-garden.md")
-    await session.call("The end of a 12 MB log, without reading it whole", "read_file", path="project/server.log", tail=3)
+    log = "project/server.log"
+    await session.call("The end of a 12 MB log, without reading it whole", "read_file", path=log, tail=3)
     edits = [{"old_text": "order seeds: leek, kale", "new_text": "order seeds: leek, kale, chard"}]
     await session.call("Try an edit first", "edit_file", path="notes/2026-11-garden.md", edits=edits, dry_run=True)
     await session.call("Make it", "edit_file", path="notes/2026-11-garden.md", edits=edits)
     edits = [{"old_text": "as it is", "new_text": "exactly as it is"}]
-    await session.call("Edit a file with Windows line endings: they stay", "edit_file", path="notes/crlf.txt", edits=edits)
+    why = "Edit a file with Windows line endings: they stay"
+    await session.call(why, "edit_file", path="notes/crlf.txt", edits=edits)
     edits = [{"old_text": "return 'Hi ' + name", "new_text": "return f'Hi {name}'"}]
-    await session.call("An edit that does not fit says where it nearly does", "edit_file", path="project/app.py", edits=edits)
+    why = "An edit that does not fit says where it nearly does"
+    await session.call(why, "edit_file", path="project/app.py", edits=edits)
     await session.call("A new folder", "create_directory", path="archive/2026")
-    await session.call("Move a letter", "move_file", source="letters/café — draft.txt", destination="archive/2026/café.txt")
+    letter = "letters/café — draft.txt"
+    await session.call("Move a letter", "move_file", source=letter, destination="archive/2026/café.txt")
     await session.call("Write a new note", "write_file", path="notes/today.md", content="# Today\n\n- nothing lost\n")
     await session.call("Writing it again does not overwrite", "write_file", path="notes/today.md", content="oops")
     await session.call("A secret stays sealed", "read_file", path="project/.env")

@@ -27,7 +27,7 @@ def say(text: str) -> None:
 
 def environment() -> Path:
     """The Python of the locked environment, made or brought up to date first."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file runs before anything has checked that
         sys.exit(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}")
     say("setting up .venv from uv.lock")
     env = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(HERE / ".venv")}

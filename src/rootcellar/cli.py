@@ -60,7 +60,8 @@ def config_file() -> Path:
 
 def _parser() -> argparse.ArgumentParser:
     shape = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("rootcellar", description=ABOUT, formatter_class=shape, epilog=__doc__.split("\n\n")[1])
+    codes = __doc__.split("\n\n")[1]
+    parser = argparse.ArgumentParser("rootcellar", description=ABOUT, formatter_class=shape, epilog=codes)
     parser.add_argument("--version", action="version", version=f"rootcellar {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     more = SERVE_MORE.format(separator=os.pathsep, config="config.toml (see --config)")

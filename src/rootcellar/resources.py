@@ -1,5 +1,6 @@
-"""Files as MCP resources: one template, read through the same wall as everything else. Nothing is listed up front:
-which files there are depends on the roots, and roots are asked for only when something is read.
+"""Files as MCP resources: one template, read through the same wall as everything else.
+
+Nothing is listed up front: which files there are depends on the roots, and roots are asked for only when something is read.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def _read(call: Call, *, uri: str) -> Contents:
     """Read a whole file by its `file:` URI."""
     path = path_of(uri, System.WINDOWS if sys.platform == "win32" else System.POSIX)
     if isinstance(path, NoPath):
-        raise BadArgument(f"the URI names no file of this machine: {path.reason}", "use `file:///` and an absolute path")
+        told = f"the URI names no file of this machine: {path.reason}"
+        raise BadArgument(told, "use `file:///` and an absolute path")
     entry = call.roots.entry(path)
     data = entry.read(limits.RESOURCE_BYTES_MAX)
     return Contents(uri=uri, mime=kinds.guess(data[: kinds.HEAD_BYTES], entry.name), data=data)

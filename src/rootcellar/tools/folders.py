@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
 from rootcellar import limits
 from rootcellar.confine import Kind, Lane, Listed, shown
-from rootcellar.errors import BadArgument
 from rootcellar.policy import Effect
+from rootcellar.text import cursor as cursors
 from rootcellar.text import tree
 from rootcellar.tools.answers import Said
-from rootcellar.tools.pages import after_cursor, cursor_of
 from rootcellar.toolset import Call, Toolset
 
 FOLDERS = Toolset("folders")
@@ -35,6 +35,7 @@ def list_roots(call: Call) -> Said:
 
 
 Sort = Literal["name", "size", "time"]
+_SHAPES: Final[dict[str, Sequence[type[int | str]]]] = {"name": (str, str), "size": (int, str), "time": (int, str)}
 
 
 def _key(item: Listed, sort: Sort) -> list[Any]:
@@ -57,10 +58,10 @@ def list_directory(call: Call, *, path: str = ".", sort: Sort = "name", cursor: 
     """List one directory: time (UTC), size in bytes and name of each entry, directories with a slash. For a whole
     project use directory_tree, to find files by name search_files."""
     entry = call.roots.entry(path)
-    asked = [str(entry), sort]
-    after = after_cursor(cursor, asked)
+    asked = ("list", str(entry), sort)
+    after = cursors.read(cursor, asked, _SHAPES[sort]) if cursor else None
     items = sorted(entry.list(), key=lambda item: _key(item, sort))
-    rest = items if after is None else [item for item in items if _later(_key(item, sort), after)]
+    rest = items if after is None else [item for item in items if _key(item, sort) > after]
     page = rest[: limits.LIST_ENTRIES_MAX]
     told = [_line(item) for item in page]
     while sum(map(len, told)) + len(told) > limits.ANSWER_CHARS_MAX:
@@ -68,16 +69,9 @@ def list_directory(call: Call, *, path: str = ".", sort: Sort = "name", cursor: 
     note = f"[{entry}: {len(items):,} entries]"
     if len(told) < len(rest):
         first = len(items) - len(rest) + 1
-        more = cursor_of(asked, _key(page[len(told) - 1], sort))
+        more = cursors.write(_key(page[len(told) - 1], sort), asked)
         note = f"[{entry}: entries {first:,}-{first + len(told) - 1:,} of {len(items):,}; goes on with cursor={more}]"
     return Said(text="\n".join(told), note=note)
-
-
-def _later(key: list[Any], after: list[Any]) -> bool:
-    try:
-        return key > after
-    except TypeError:
-        raise BadArgument("`cursor` is not one of ours", "use it exactly as it was given, or leave it out") from None
 
 
 @FOLDERS.tool("Directory tree", Effect.READ, Lane.LONG)
