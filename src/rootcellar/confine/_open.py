@@ -22,7 +22,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,9 +47,8 @@ class Overwrite(Enum):
     REPLACE = "replace"
 
 
-@dataclass(frozen=True, slots=True)
-class Stat:
-    """What the file system says about one name; times are nanoseconds since 1970."""
+class Stat(NamedTuple):
+    """What the file system says about one name; times are nanoseconds since 1970. A tuple, for a walk makes many."""
 
     kind: Kind
     size: int

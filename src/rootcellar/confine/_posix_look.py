@@ -41,19 +41,11 @@ TRIES: Final = 8  # names that change under us; past it the caller is told
 
 def described(found: os.stat_result) -> Stat:
     """Put a stat result into our words."""
+    mode = found.st_mode
     return Stat(
-        kind=_BY_TYPE.get(stat.S_IFMT(found.st_mode), Kind.OTHER),
-        size=found.st_size,
-        mtime_ns=found.st_mtime_ns,
-        ctime_ns=found.st_ctime_ns,
-        mode=stat.S_IMODE(found.st_mode),
-        dev=found.st_dev,
-        ino=found.st_ino,
-        nlink=found.st_nlink,
-        uid=found.st_uid,
-        gid=found.st_gid,
-        atime_ns=found.st_atime_ns,
-    )
+        _BY_TYPE.get(stat.S_IFMT(mode), Kind.OTHER), found.st_size, found.st_mtime_ns, found.st_ctime_ns,
+        stat.S_IMODE(mode), found.st_dev, found.st_ino, found.st_nlink, found.st_uid, found.st_gid, found.st_atime_ns,
+    )  # fmt: skip
 
 
 class PosixLook:

@@ -14,6 +14,7 @@ import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from rootcellar.confine import names
@@ -254,7 +255,7 @@ class _Tree:
             self.copied.skip(told)
 
     def _listed(self, source: Trail) -> list[tuple[str, Kind]]:
-        return sorted(self.backend.scan(source.top), reverse=True)
+        return sorted(self.backend.scan(source.top), key=itemgetter(0), reverse=True)
 
     def _leads_inside(self, target: str, at: tuple[str, ...]) -> bool:
         """Whether a link's text, read in the destination, stays in its root (links on its way apart)."""

@@ -26,16 +26,28 @@ class _Last:
     exact: frozenset[str]
     starts: tuple[str, ...]
     ends: tuple[str, ...]
-    rest: re.Pattern[str]
+    rest: re.Pattern[str] | None
 
     def may_hold(self, name: str) -> bool:
         """Whether a name could end a sealed path; nearly always no, and then nothing more is asked."""
-        folded = (name if name.isascii() else ignorable_removed(name)).casefold()
+        folded = name.lower() if name.isascii() else ignorable_removed(name).casefold()
         return (
             folded in self.exact
             or folded.startswith(self.starts)
             or folded.endswith(self.ends)
-            or bool(self.rest.fullmatch(folded))
+            or (self.rest is not None and bool(self.rest.fullmatch(folded)))
+        )
+
+    def may_hold_any(self, names: list[str]) -> bool:
+        """The same for a whole directory at once, in a fraction of the time."""
+        joined = "\n".join(names).lower()
+        if self.rest is not None or not joined.isascii():
+            return any(map(self.may_hold, names))
+        framed = f"\n{joined}\n"
+        return (
+            not self.exact.isdisjoint(joined.split("\n"))
+            or any(f"\n{start}" in framed for start in self.starts)
+            or any(f"{end}\n" in framed for end in self.ends)
         )
 
 
@@ -53,19 +65,21 @@ def _last(patterns: tuple[str, ...]) -> _Last:
             ends.append(name[1:])
         else:
             rest.append("".join({"*": ".*", "?": "."}.get(char) or re.escape(char) for char in name))
-    return _Last(frozenset(exact), tuple(starts), tuple(ends), re.compile("(?s:" + "|".join(rest or ["(?!)"]) + ")"))
+    shapes = re.compile("(?s:" + "|".join(rest) + ")") if rest else None
+    return _Last(frozenset(exact), tuple(starts), tuple(ends), shapes)
 
 
 class Seals:
     """The seals of one root under one policy."""
 
-    __slots__ = ("_above", "_policy", "may_hold")
+    __slots__ = ("_above", "_policy", "may_hold", "may_hold_any")
 
     def __init__(self, policy: Policy, above: Iterable[str]) -> None:
         path = tuple(above)
         self._policy = policy
         self._above = () if policy.seals(path) else path
         self.may_hold = _last(policy.sealed).may_hold
+        self.may_hold_any = _last(policy.sealed).may_hold_any
 
     def hold(self, parents: tuple[str, ...], name: str) -> bool:
         """Whether `name` is sealed in a real directory that is not."""

@@ -6,9 +6,11 @@ directory, would describe a file outside. Trees of any depth work; deep ancestor
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from operator import itemgetter
 from typing import TYPE_CHECKING, Protocol
 
 from rootcellar import limits
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
 
     from rootcellar.confine.entry import Entry
     from rootcellar.confine.seals import Seals
-
-_CHECK_EVERY = 256  # entries between two looks at the cancellation
 
 
 class Cancel(Protocol):
@@ -91,31 +91,46 @@ def walk_below(
     listed is told to `unread`. TooLarge past `WALK_ENTRIES_MAX` names.
     """
     seals = start.root.seals
-    may_hold = seals.may_hold
     parents: tuple[str, ...] = ()
-    levels = [_listing(start, trail.top)]
-    count = len(levels[0])
+    levels = [_Level(start, trail.top)]
+    count = levels[0].count
     while levels:
-        if not levels[-1]:
+        level = levels[-1]
+        for name, kind in level.left:
+            if cancel is not None and cancel.cancelled:
+                cancel.check()
+            found = Walked(start, parents, name, kind, level.may_hold_seals and seals.hold((*above, *parents), name))
+            if (details is Details.STAT and not _describe(found, trail)) or (ignore is not None and ignore(found)):
+                continue
+            yield found
+            if kind is Kind.DIRECTORY and not found.sealed and (below := _enter(found, trail, unread)) is not None:
+                levels.append(below)
+                parents = (*parents, name)
+                count += below.count
+                break
+        else:
             levels.pop()
             if levels:
                 trail.pop()
                 parents = parents[:-1]
-            continue
-        name, kind = levels[-1].pop()
-        if cancel is not None and not len(levels[-1]) % _CHECK_EVERY:
-            cancel.check()
-        sealed = may_hold(name) and seals.hold((*above, *parents), name)
-        found = Walked(start, parents, name, kind, sealed)
-        if (details is Details.STAT and not _describe(found, trail)) or (ignore is not None and ignore(found)):
-            continue
-        yield found
-        if kind is Kind.DIRECTORY and not sealed and (below := _enter(found, trail, unread)) is not None:
-            levels.append(below)
-            parents = (*parents, name)
-            count += len(below)
-            if count > limits.WALK_ENTRIES_MAX:
-                raise TooLarge(f"`{start}` holds over {limits.WALK_ENTRIES_MAX} names", "name a directory in it")
+        if count > limits.WALK_ENTRIES_MAX:
+            raise TooLarge(f"`{start}` holds over {limits.WALK_ENTRIES_MAX} names", "name a directory in it")
+
+
+class _Level:
+    """The names of a directory that are still to come, sorted, without our own unfinished files."""
+
+    __slots__ = ("count", "left", "may_hold_seals")
+
+    def __init__(self, start: Entry, directory: int) -> None:
+        found = sorted(start.root.backend.scan(directory), key=itemgetter(0))
+        alone = [name for name, _ in found]
+        at = bisect.bisect_left(alone, DRAFT_PREFIX)
+        if at < len(alone) and alone[at].startswith(DRAFT_PREFIX):
+            found = [item for item in found if not item[0].startswith(DRAFT_PREFIX)]
+        self.left = iter(found)
+        self.count = len(found)
+        self.may_hold_seals = start.root.seals.may_hold_any(alone)
 
 
 def _describe(found: Walked, trail: Trail) -> bool:
@@ -128,7 +143,7 @@ def _describe(found: Walked, trail: Trail) -> bool:
     return True
 
 
-def _enter(found: Walked, trail: Trail, unread: Unread | None) -> list[tuple[str, Kind]] | None:
+def _enter(found: Walked, trail: Trail, unread: Unread | None) -> _Level | None:
     """Go into a directory and list it; None when it is gone, became a link, or is closed to us (which is told)."""
     try:
         trail.push(found.name)
@@ -139,19 +154,12 @@ def _enter(found: Walked, trail: Trail, unread: Unread | None) -> list[tuple[str
             unread(found, refusal(error, found.shown))
         return None
     try:
-        return _listing(found.start, trail.top)
+        return _Level(found.start, trail.top)
     except OSError as error:
         trail.pop()
         if unread is not None:
             unread(found, refusal(error, found.shown))
         return None
-
-
-def _listing(start: Entry, directory: int) -> list[tuple[str, Kind]]:
-    """The names of a directory, last first, without our own unfinished files."""
-    found = [item for item in start.root.backend.scan(directory) if not item[0].startswith(DRAFT_PREFIX)]
-    found.sort(reverse=True)
-    return found
 
 
 def sealed_below(seals: Seals, start: Entry, trail: Trail, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
