@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from itertools import pairwise
 from typing import Final
 
 from rootcellar.errors import BadArgument
@@ -28,7 +29,7 @@ class Case(Enum):
     FOLD = "fold"
 
 
-class Unclosed(ValueError):
+class Unclosed(ValueError):  # noqa: N818 - becomes a refusal, or a rule that is passed over
     """A bracket or an escape that never ends."""
 
 
@@ -49,6 +50,30 @@ class Glob:
         if self.ascii_only and subject.isascii():
             return False
         return self.regex.fullmatch(unicodedata.normalize("NFC", subject)) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Globs:
+    """Several patterns, any of which may match, as one test."""
+
+    globs: tuple[Glob, ...]
+    names: re.Pattern[str] | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        simple = [glob for glob in self.globs if glob.by_name]
+        body = "|".join(f"(?{'i' if glob.regex.flags & re.IGNORECASE else ''}s:{glob.regex.pattern})" for glob in simple)
+        object.__setattr__(self, "names", re.compile(body) if simple else None)
+
+    def match(self, parents: tuple[str, ...], name: str) -> bool:
+        """Whether the name matches, or its path below where the search began."""
+        if self.names is not None and self.names.fullmatch(name) is not None:
+            return True
+        if self.names is not None and not name.isascii() and any(glob.matches(name) for glob in self.globs):
+            return True
+        if all(glob.by_name for glob in self.globs):
+            return False
+        path = "/".join((*parents, name))
+        return any(glob.matches(path) for glob in self.globs if not glob.by_name)
 
 
 def compile_glob(pattern: str, case: Case = Case.EXACT) -> Glob:
@@ -107,7 +132,7 @@ def expand(pattern: str) -> list[str]:
         else:
             start, commas, end = found
             cuts = [start, *commas, end]
-            middles = [one[a + 1 : b] for a, b in zip(cuts, cuts[1:], strict=False)]
+            middles = [one[a + 1 : b] for a, b in pairwise(cuts)]
             waiting.extend(one[:start] + middle + one[end + 1 :] for middle in reversed(middles))
         if len(done) + len(waiting) > ALTERNATIVES_MAX:
             raise BadArgument(

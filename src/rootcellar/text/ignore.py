@@ -1,4 +1,4 @@
-"""What a tree's own ignore files leave out: `.gitignore`, `.ignore` and `.git/info/exclude`, as git and ripgrep read them.
+"""What a tree's own ignore files leave out: `.gitignore`, `.ignore`, `.git/info/exclude`, as git and ripgrep read them.
 
 A directory that is left out is never entered, so nothing inside it can come back; `.git` itself is always left out.
 `.ignore` outranks `.gitignore`, which outranks the repository's `exclude`; a deeper file outranks one above it; within
@@ -9,6 +9,7 @@ lookup, one suffix test and at most two regular expressions, which keeps a walk 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -31,25 +32,24 @@ class _Shapes:
 
     def compiled(self, case: Case) -> _Compiled:
         flags = re.DOTALL | (re.IGNORECASE if case is Case.FOLD else 0)
-        by_name = re.compile("|".join(self.by_name), flags) if self.by_name else None
-        by_path = re.compile("|".join(self.by_path), flags) if self.by_path else None
+        by_name = re.compile("|".join(self.by_name), flags).fullmatch if self.by_name else _nothing
+        by_path = re.compile("|".join(self.by_path), flags).fullmatch if self.by_path else _nothing
         return _Compiled(frozenset(self.names), tuple(self.suffixes), by_name, by_path)
+
+
+_Match = Callable[[str], object]
+
+
+def _nothing(_: str) -> None:
+    """Match nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
     names: frozenset[str]
     suffixes: tuple[str, ...]
-    by_name: re.Pattern[str] | None
-    by_path: re.Pattern[str] | None
-
-    def matches(self, name: str, path: str) -> bool:
-        return (
-            name in self.names
-            or name.endswith(self.suffixes)
-            or (self.by_name is not None and self.by_name.fullmatch(name) is not None)
-            or (self.by_path is not None and self.by_path.fullmatch(path) is not None)
-        )
+    by_name: _Match
+    by_path: _Match
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +73,19 @@ class Rules:
         if self.case is Case.FOLD:
             name, path = name.lower(), path.lower()
         for run in self.runs:
-            if run.anything.matches(name, path) or (
-                directory and run.directories is not None and run.directories.matches(name, path)
-            ):
+            some = run.anything
+            if name in some.names or name.endswith(some.suffixes) or some.by_name(name) or some.by_path(path):
                 return run.leaves_out
+            if directory and run.directories is not None:
+                some = run.directories
+                if name in some.names or name.endswith(some.suffixes) or some.by_name(name) or some.by_path(path):
+                    return run.leaves_out
         return None
 
 
 def parse(text: str, case: Case = Case.EXACT) -> Rules:
     """Compile the text of one ignore file; a line that means nothing is passed over, as git does."""
-    runs: list[tuple[bool, _Shapes, _Shapes]] = []
+    runs: list[tuple[bool, tuple[_Shapes, _Shapes]]] = []  # whether they leave out; for anything, for directories
     for line in text[:RULES_BYTES_MAX].removeprefix("\ufeff").split("\n"):
         pattern, leaves_out, directory = _read(line)
         if not pattern:
@@ -95,8 +98,8 @@ def parse(text: str, case: Case = Case.EXACT) -> Rules:
         except (Unclosed, re.error):
             continue
         if not runs or runs[-1][0] is not leaves_out:
-            runs.append((leaves_out, _Shapes(), _Shapes()))
-        goal = runs[-1][2 if directory else 1]
+            runs.append((leaves_out, (_Shapes(), _Shapes())))
+        goal = runs[-1][1][directory]
         goal.names |= shapes.names
         goal.suffixes += shapes.suffixes
         goal.by_name += shapes.by_name
@@ -104,7 +107,7 @@ def parse(text: str, case: Case = Case.EXACT) -> Rules:
     return Rules(
         tuple(
             _Run(kind, anything.compiled(case), directories.compiled(case) if directories != _Shapes() else None)
-            for kind, anything, directories in reversed(runs)
+            for kind, (anything, directories) in reversed(runs)
         ),
         case,
     )

@@ -1,0 +1,128 @@
+"""What a walk leaves out: the ignore files it meets on its way, read as it goes, and `.git`.
+
+Names of one directory come sorted, so its ignore files are known before the names they speak of; only in a directory
+that begins with a name before `.ignore` are they looked for at once. Below the walk's start every name is judged; the
+start itself never is: who asks for an ignored directory by name gets what is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Final, Protocol
+
+from rootcellar.errors import Refusal
+from rootcellar.text.glob import Case
+from rootcellar.text.ignore import EXCLUDE, FILES, RULES_BYTES_MAX, Ignore
+from rootcellar.confine._open import Kind
+from rootcellar.confine.entry import Entry
+from rootcellar.confine.walk import Walked
+
+_LAST_FILE: Final = max(FILES)
+_TOLD_MAX: Final = 10_000
+
+
+class Honour(Enum):
+    """Whether ignore files count."""
+
+    IGNORE_FILES = "ignore files"
+    NOTHING = "nothing"
+
+
+class Leaving:
+    """The judge of one walk: called with every name, says whether it is left out."""
+
+    def __init__(self, start: Entry, honour: Honour, also: Callable[[Walked], bool] | None = None) -> None:
+        self._start, self._honour, self._also = start, honour, also
+        self._case = case_of(start)
+        self._parents: tuple[str, ...] = ()
+        self._levels: list[Ignore] = [above(start) if honour is Honour.IGNORE_FILES else Ignore()]
+        self._known = False
+        self.left_out: list[Walked] = []  # directories only, the first ones
+        self.files = 0
+
+    def __call__(self, found: Walked) -> bool:
+        """Whether this name is left out, with all below it."""
+        directory = found.kind is Kind.DIRECTORY
+        if self._honour is Honour.NOTHING:
+            out = found.name == ".git"
+        else:
+            if found.parents is not self._parents and found.parents != self._parents:
+                self._enter(found.parents)
+            self._parents = found.parents
+            if not self._known:
+                self._learn(found.name)
+            out = self._levels[-1].leaves_out(found.name, directory=directory)
+        if out:
+            self.files += not directory
+            if directory and len(self.left_out) < _TOLD_MAX:
+                self.left_out.append(found)
+            return True
+        return self._also is not None and self._also(found)
+
+    def _enter(self, parents: tuple[str, ...]) -> None:
+        """Take up the rules of another directory: back to what is common, then one level down."""
+        common = 0
+        for old, new in zip(self._parents, parents, strict=False):
+            if old != new:
+                break
+            common += 1
+        del self._levels[common + 1 :]
+        for depth in range(common, len(parents)):
+            outer = self._levels[-1]
+            self._levels.append(Ignore(f"{outer.prefix}{parents[depth]}/", outer.levels))
+        self._known = common == len(parents)  # coming back to a directory that was left for one below
+
+    def _learn(self, name: str) -> None:
+        """At the first names of a directory: read its ignore files, if it can have any."""
+        self._known = True
+        if name > _LAST_FILE:
+            return
+        here = self._levels[-1]
+        texts = read_rules(self._start.below(self._parents) if self._parents else self._start, sorted_first=name)
+        if texts:
+            self._levels[-1] = here.within(here.prefix, texts, self._case)
+
+
+def case_of(start: Entry) -> Case:
+    """How names are compared where the root is."""
+    return Case.FOLD if start.root.backend.folds_names else Case.EXACT
+
+
+def above(start: Entry) -> Ignore:
+    """The rules of the directories above a start, from its root down to it."""
+    parts = start.parts[:-1] if start.parts[-1:] == (".",) else start.parts
+    if ".." in parts:
+        return Ignore()
+    rules, case = Ignore(), case_of(start)
+    for depth in range(len(parts)):
+        directory = Entry(start.root, parts[:depth])
+        texts = read_rules(directory, sorted_first="")
+        rules = rules.within(rules.prefix, texts, case)
+        rules = Ignore(f"{rules.prefix}{parts[depth]}/", rules.levels)
+    return rules
+
+
+def read_rules(directory: Entry, *, sorted_first: str) -> dict[str, str]:
+    """The ignore files of a directory, given the first of its names (or "")."""
+    texts = {}
+    for name in (*FILES, EXCLUDE):
+        if sorted_first <= name:
+            try:
+                with directory.below(tuple(name.split("/"))).open_read() as content:
+                    data = content.read_at(0, RULES_BYTES_MAX)
+            except Refusal:
+                continue
+            texts[name] = data.decode("utf-8", "surrogateescape")
+    return texts
+
+
+class Cancel(Protocol):
+    """The caller's way to take the request back."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was."""
+
+    def check(self) -> None:
+        """Raise Cancelled if it was."""
