@@ -1,0 +1,133 @@
+"""A bounded answer: columns once, then one line a row, every cell lossless and of a visible type.
+
+    id|name|price|cover
+    1|Ada|9.5|<blob 20480 bytes image/png 89504e47...>
+    2|"007"|NULL|NULL
+
+Cells: a number stands bare (a real always has a point or an exponent), `NULL` is NULL, text stands bare unless it could
+be taken for something else (a number, NULL, empty, with a bar, a line break or blanks at its ends): then it is a JSON
+string. `inf` and `-inf` are the infinities; SQLite has no NaN (it stores NULL). Blobs and text that is not UTF-8 are told
+in angle brackets with their size and first bytes. No double quotes where none are needed: on the wire the text is inside
+JSON, where each would cost two bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from rootcellar import limits
+from rootcellar.sqlite.wire import BadText, Cell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_PREVIEW_BYTES: Final = 16
+_PLAIN: Final = re.compile(r"(?![+\-.]?\d|[+\-]?(?:inf|nan)\b|NULL$|[ <\"])[^|\x00-\x1f\x7f-\x9f\\\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]*(?<! )", re.IGNORECASE)
+_NAME: Final = re.compile(r"[^|\x00-\x1f\x7f-\x9f\\\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?)?")
+_MAGIC: Final = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"), (b"BM", "image/bmp"),
+    (b"%PDF-", "application/pdf"), (b"PK\x03\x04", "application/zip"), (b"\x1f\x8b", "application/gzip"),
+    (b"SQLite format 3\x00", "application/vnd.sqlite3"), (b"OggS", "audio/ogg"), (b"ID3", "audio/mpeg"),
+    (b"fLaC", "audio/flac"),
+)  # fmt: skip
+
+
+def blob_kind(value: bytes) -> str:
+    """The media type that the first bytes show; empty when none is known."""
+    if value[:4] == b"RIFF" and value[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for magic, kind in _MAGIC if value.startswith(magic)), "")
+
+
+def cell_text(value: Cell) -> str:
+    """One cell as a line shows it."""
+    if isinstance(value, str):
+        return _text(value)
+    if value is None:
+        return "NULL"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else ("inf" if value > 0 else "-inf")
+    return _bytes(value)
+
+
+def _text(value: str) -> str:
+    cut = ""
+    if len(value) > limits.CELL_CHARS_MAX:
+        cut = f"<+{len(value) - limits.CELL_CHARS_MAX} characters>"
+        value = value[: limits.CELL_CHARS_MAX]
+    if not cut and value and (_PLAIN.fullmatch(value) or _DATE.fullmatch(value)):
+        return value
+    return json.dumps(value, ensure_ascii=_has_odd(value)) + cut
+
+
+def _has_odd(value: str) -> bool:
+    """Whether a character would be invisible, reorder the line or not survive the wire."""
+    return _ODD.search(value) is not None
+
+
+_ODD: Final = re.compile("[\x7f-\x9f\u200b-\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def _bytes(value: bytes) -> str:
+    preview = value[:_PREVIEW_BYTES].hex() + ("..." if len(value) > _PREVIEW_BYTES else "")
+    if isinstance(value, BadText):
+        return f"<text {len(value)} bytes, not UTF-8: {preview}>"
+    told = " ".join(part for part in (f"<blob {len(value)} bytes", blob_kind(value), preview) if part)
+    return told + ">"
+
+
+def line(row: Iterable[Cell]) -> str:
+    """One row."""
+    return "|".join([cell_text(cell) for cell in row])
+
+
+def header(columns: Sequence[str]) -> str:
+    """The columns' names, once; equal names stay equal."""
+    return "|".join(
+        name if _NAME.fullmatch(name) else json.dumps(name, ensure_ascii=_has_odd(name)) for name in columns
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Typed rows: what SQLite holds, as Python values. `cut` names the budget that ended them early, if one did."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    cut: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows for reading: a line each, the budget that cut them, and the cursor that continues them."""
+
+    columns: tuple[str, ...]
+    lines: tuple[str, ...]
+    cut: str = ""
+    cursor: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+    def text(self) -> str:
+        """The answer as it is sent."""
+        told = [header(self.columns), *self.lines] if self.columns else list(self.lines)
+        told.append(f"({_count(len(self.lines), 'row')}{_more(self)})")
+        told.extend(self.notes)
+        return "\n".join(told)
+
+
+def _more(page: Page) -> str:
+    if not page.cut:
+        return ""
+    follows = f"; the rest: cursor {page.cursor}" if page.cursor else ""
+    return f", cut by {page.cut}{follows}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,143 @@
+"""Between a database and files: what the server's side of import, export and backup does.
+
+The server alone reads and writes the files, through their entries; the worker sees bytes. Only a copy that is itself a
+database is written by SQLite: into a new, empty file that the server made, in a worker that ends with it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from rootcellar import errors, limits
+from rootcellar.sqlite.marks import Cursor, statement_id
+from rootcellar.sqlite.pool import Listener
+from rootcellar.sqlite.results import Exported, Imported
+from rootcellar.sqlite.wire import Json
+
+if TYPE_CHECKING:
+    from rootcellar.confine import Content, Entry
+    from rootcellar.sqlite.database import Database, Progress
+
+Asking = Callable[[Json, float, Listener], Json]
+_CHUNK_BYTES: Final = 1 << 20
+_TRIES_MAX: Final = 6
+FORMATS: Final = {
+    ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl",
+    ".md": "markdown", ".db": "sqlite", ".sqlite": "sqlite", ".sqlite3": "sqlite",
+}  # fmt: skip
+
+__all__ = ["FORMATS", "Import", "backup", "cursor_statement", "export", "format_of", "import_file", "statement_id"]
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """What is to be imported how: an empty `form` goes by the file's name; `header` None looks at the first line."""
+
+    table: str
+    form: str = ""
+    header: bool | None = None
+    skip_bad: bool = False
+
+
+def cursor_statement(cursor: str) -> str:
+    """The statement a cursor belongs to."""
+    return Cursor.of(cursor).statement
+
+
+def format_of(name: str, wanted: str) -> str:
+    """The format asked for, or the one the name's ending says."""
+    found = wanted or FORMATS.get(os.path.splitext(name)[1].lower(), "")
+    if not found:
+        raise errors.BadArgument(f"the name `{name}` does not tell its format", "name it, or say `format`: csv, tsv, json, jsonl")
+    return found
+
+
+def import_file(ask: Asking, source: Entry, wanted: Import, progress: Progress | None) -> Imported:
+    """Stream the file to the worker; again with a column as text when its values did not fit the first guess."""
+    form = format_of(source.name, wanted.form)
+    if form not in ("csv", "tsv", "json", "jsonl"):
+        raise errors.BadArgument(f"`{form}` cannot be imported", "import CSV, TSV, JSON or JSON Lines")
+    as_text: set[str] = set()
+    with source.open_read() as content:
+        for _ in range(_TRIES_MAX):
+            request: Json = {
+                "verb": "import", "table": wanted.table, "format": form, "header": wanted.header, "dry": False,
+                "skip_bad": wanted.skip_bad, "text_columns": sorted(as_text), "bytes": content.size, "sql": "",
+            }  # fmt: skip
+            listener = Listener(feed=_feed(content), progress=progress)
+            told = ask(request, limits.TRANSFER_S, listener)
+            if "again" not in told:
+                return Imported(
+                    told["table"], told["created"], told["rows"], tuple(told["columns"]), tuple(told["kinds"]),
+                    tuple(told["bad"]), told["bad_count"],
+                )  # fmt: skip
+            as_text |= set(told["again"])
+    raise errors.BadArgument("the columns' types could not be settled", "make the table first, then import into it")
+
+
+def _feed(content: Content) -> Callable[[], bytes]:
+    at = 0
+
+    def feed() -> bytes:
+        nonlocal at
+        data = content.read_at(at, _CHUNK_BYTES)
+        at += len(data)
+        return data
+
+    return feed
+
+
+def export(
+    database: Database, statement: tuple[str, object], target: Entry, form: str, progress: Progress | None
+) -> Exported:
+    """Rows into a new file, whole or not at all."""
+    sql, params = statement
+    form = format_of(target.name, form)
+    request: Json = {"verb": "export", "sql": sql, "params": params, "format": form}
+    if form == "sqlite":
+        request["table"] = "rows"
+        told, size = _beside(database, request, target, progress)
+        return Exported(str(target), told["rows"], size)
+    parts: list[bytes] = []
+    size = 0
+
+    def sink(data: bytes) -> None:
+        nonlocal size
+        size += len(data)
+        if size > limits.EXPORT_BYTES_MAX:
+            raise errors.TooLarge(
+                f"the export is over {limits.EXPORT_BYTES_MAX // limits.MIB} MiB", "export fewer rows, or to a `.sqlite` file"
+            )
+        parts.append(data)
+
+    told = database.ask_to_read(request, limits.TRANSFER_S, Listener(sink=sink, progress=progress))
+    target.create(b"".join(parts))
+    return Exported(str(target), told["rows"], size)
+
+
+def backup(database: Database, target: Entry, progress: Progress | None) -> Exported:
+    """A copy that is a database, whole or not at all."""
+    _, size = _beside(database, {"verb": "copy", "sql": ""}, target, progress)
+    return Exported(str(target), -1, size)
+
+
+def _beside(database: Database, request: Json, target: Entry, progress: Progress | None) -> tuple[Json, int]:
+    """Let a worker fill a new, empty file; take the file away again if that fails."""
+    target.create(b"")
+    try:
+        stat = target.stat()
+        directory, name = os.path.split(target.path_unchecked())
+        beside = {"directory": directory, "name": name, "device": stat.dev, "inode": stat.ino}
+        told = database.ask_beside(request, beside, Listener(progress=progress))
+        after = target.stat()
+        if after.identity != stat.identity:
+            raise errors.Stale(f"`{target}` was exchanged while it was written", "try again")
+    except BaseException:
+        with suppress(errors.Refusal):
+            target.remove()
+        raise
+    return told, after.size
