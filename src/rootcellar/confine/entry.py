@@ -79,7 +79,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A name inside a root; `parts` are as asked for, printable, and may hold `..` and a last `.`."""
+    """A name inside a root; `parts` are as asked for (`Exact`: as the disk has them), and may hold `..` and a last `.`."""
 
     root: Root
     parts: tuple[str, ...]
@@ -88,7 +88,7 @@ class Entry:
 
     def __str__(self) -> str:
         """The short form that is shown, and that means this entry when it is asked for again."""
-        path = "/".join(self._plain()) + ("/" if len(self.parts) > 1 and self.parts[-1] == "." else "")
+        path = "/".join(map(names.told, self._plain())) + ("/" if len(self.parts) > 1 and self.parts[-1] == "." else "")
         if self.root.is_only:
             return path or "."
         return f"{self.root.name}/{path}" if path else self.root.name
@@ -97,7 +97,7 @@ class Entry:
     def name(self) -> str:
         """The last name as asked for; the root's own name at its top."""
         plain = self._plain()
-        return plain[-1] if plain else self.root.name
+        return names.told(plain[-1]) if plain else self.root.name
 
     @property
     def parent(self) -> Entry:
@@ -107,13 +107,13 @@ class Entry:
 
     def child(self, name: str) -> Entry:
         """Give the entry of a raw name (as `list` and `walk` give them) in this directory."""
-        if self.root.backend.split(name) != ("", [name]) or name == "..":
+        if self.root.backend.split(name) != ("", [name]) or name in (".", ".."):
             raise BadName(f"`{names.clipped(names.shown(name))}` is not one name", "use a name without separators")
         return self.below((self.root.backend.check(name),))
 
     def below(self, raw: tuple[str, ...]) -> Entry:
         """Give the entry at raw names below this directory."""
-        return Entry(self.root, self._plain() + tuple(map(names.shown, raw)))
+        return Entry(self.root, self._plain() + tuple(map(names.Exact, raw)))
 
     def _plain(self) -> tuple[str, ...]:
         return self.parts[:-1] if self.parts[-1:] == (".",) else self.parts

@@ -58,6 +58,8 @@ def _escaped_windows(match: re.Match[str]) -> str:
 
 def meant(asked: str) -> str:
     """Give the name whose shown form this is; the text itself when no other name is shown so."""
+    if isinstance(asked, Exact):
+        return asked
     if _BACKSLASH_SEPARATES:
         name = _ESCAPE_WINDOWS.sub(lambda match: _char(match[1]), asked)
     elif "\\" not in asked:
@@ -82,9 +84,15 @@ def _char(text: str) -> str:
     return chr(code) if code <= sys.maxunicode else "\ufffd"
 
 
-def asked(name: str) -> str:
-    """Give the form in which an entry keeps a component: printable; raw odd characters become their shown form."""
-    return shown(name) if _ODD.search(name) else name
+class Exact(str):
+    """A name as the disk has it, so no other reading of it is tried."""
+
+    __slots__ = ()
+
+
+def told(part: str) -> str:
+    """Give a component of an entry for people and models: a raw name as it is shown, an asked one on one line."""
+    return shown(part) if isinstance(part, Exact) or _ODD.search(part) else part
 
 
 def folded(name: str) -> str:

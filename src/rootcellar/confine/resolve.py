@@ -199,7 +199,7 @@ class _Walk:
     def __init__(self, ground: Footing, parts: tuple[str, ...], ending: Ending, guard: Guard, trail: Trail) -> None:
         self.ground, self.backend, self.trail = ground, ground.backend, trail
         self.guard, self.ending = guard, ending
-        self.asked = "/".join(parts)
+        self.asked = "/".join(map(names.told, parts))
         self.todo = [(name, True) for name in reversed(parts)]  # the flag: asked for, not read from a link
         self.steps_left = len(parts) + _STEPS_MAX
         self.hops_left = limits.LINK_HOPS_MAX
@@ -286,12 +286,12 @@ class _Walk:
         alike = self._alike(asked)
         if alike and is_last and self.ending is Ending.NEW:
             raise Exists(
-                f"`{names.shown(alike[0])}` exists, and `{names.shown(asked)}` would look just like it",
+                f"`{names.shown(alike[0])}` exists, and `{names.told(asked)}` would look just like it",
                 "use the existing name, or one that looks different",
             )
         if len(alike) > 1:
             told = " and ".join(f"`{name.encode('ascii', 'backslashreplace').decode()}`" for name in alike[:2])
-            raise NotFound(f"`{names.shown(asked)}` could be {told}", "rename one of them so that they look different")
+            raise NotFound(f"`{names.told(asked)}` could be {told}", "rename one of them so that they look different")
         if not alike:
             return asked, None
         self.guard(parents, alike[0])

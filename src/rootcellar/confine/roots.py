@@ -161,7 +161,7 @@ class Roots:
             raise self._outside(path)
         if len(path) > limits.PATH_BYTES_MAX or len(path.encode("utf-8", "surrogatepass")) > limits.PATH_BYTES_MAX:
             raise NameTooLong("the path is too long", f"use at most {limits.PATH_BYTES_MAX} bytes")
-        return Entry(root, tuple(names.asked(backend.check(name)) for name in rest))
+        return Entry(root, tuple(map(backend.check, rest)))
 
     def _absolute(self, anchor: str, found: list[str]) -> tuple[Root, list[str]]:
         """The innermost root whose path begins this one and that its `..` do not leave."""
