@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -122,8 +123,9 @@ class Host:
         params = dict(params or {})
         if self.era == "modern":
             capabilities = {} if self.roots is None else {"roots": {}}
-            envelope = {META + "protocolVersion": "2026-07-28", META + "clientCapabilities": capabilities}
-            params["_meta"] = {**envelope, META + "clientInfo": {"name": "t", "version": "1"}, **params.get("_meta", {})}
+            envelope: Json = {META + "protocolVersion": "2026-07-28", META + "clientCapabilities": capabilities}
+            envelope[META + "clientInfo"] = {"name": "t", "version": "1"}
+            params["_meta"] = {**envelope, **params.get("_meta", {})}
         self.send({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
         return number, waiting
 
@@ -162,10 +164,8 @@ class Host:
     def close(self, timeout: float = 5) -> int:
         """End the input, as hosts do; the exit code."""
         assert self.process.stdin
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
-        except BrokenPipeError:
-            pass
         try:
             return self.process.wait(timeout)
         finally:

@@ -15,6 +15,7 @@ from mcp.shared.exceptions import MCPError
 
 from rootcellar import __version__, asking, limits
 from rootcellar.confine import Ground, Progress
+from rootcellar.confine._rg import program
 from rootcellar.confine.pool import Pools
 from rootcellar.errors import BadArgument, Refusal
 from rootcellar.policy import Effect
@@ -32,6 +33,7 @@ INSTRUCTIONS = (
     "relative to the only root, or `root/...`. Prefer edit_file over rewriting; read_file gives the `version` that "
     "if_version checks. An answer that was cut says which call gets the rest."
 )
+WARM = ("charset_normalizer",)  # loaded before the walls are up: behind them nothing can be imported
 STATIC = CacheHint(ttl_ms=3_600_000, scope="public")  # lists that only change with the program
 
 
@@ -43,7 +45,7 @@ class House:
         self.tools = admitted(TOOLSETS, settings.policy)
         self.asks = asking.wants_client_roots(settings)
         self.ground = Ground()
-        self.pools = Pools()
+        self.pools = Pools(programs=[found] if (found := program()) else [], warm=WARM)
         self._listed: Json = {"tools": [tool.spec() for tool in self.tools.values()]}
         self._changing: set[Future[Json]] = set()
         # Opening a root may block on a dead mount; that is no business of the protocol's thread.

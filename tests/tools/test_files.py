@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from driver import ERAS, Host
 
 PNG = base64.b64decode(
@@ -41,7 +42,7 @@ def root(served: tuple[Host, Path], request: pytest.FixtureRequest) -> Path:
 
 
 def version(text: str) -> str:
-    found = re.search(r"version (\w+)", text)
+    found = re.search(r"version:? (\w+)", text)
     assert found, text
     return found[1]
 
@@ -101,10 +102,10 @@ def test_one_giant_line_comes_in_pieces(host: Host, root: Path) -> None:
 
 
 def test_the_tail_of_a_large_log_is_read_without_reading_it_whole(host: Host, root: Path) -> None:
+    block = b"".join(b"entry %d\n" % number for number in range(50_000))
     with (root / "log").open("wb") as log:
-        log.truncate(3_000_000_000)
-        log.seek(0, os.SEEK_END)
-        log.write(b"\n" + b"".join(b"entry %d\n" % number for number in range(50_000)))
+        for _ in range(300):
+            log.write(block)
     text = host.call("read_file", path=f"{root.name}/log", tail=2)["content"][0]["text"]
     (root / "log").unlink()
     assert text == "entry 49998\nentry 49999\n"
@@ -274,16 +275,14 @@ def test_a_long_directory_comes_in_pages_that_miss_nothing(host: Host, root: Pat
 
 
 def test_a_name_that_is_no_utf8_is_shown_read_moved_and_deleted_by_what_was_shown(host: Host, root: Path) -> None:
-    raw = os.path.join(os.fsencode(root), b"bad\xff.txt")
-    with open(raw, "wb") as file:
-        file.write(b"inside\n")
+    (root / os.fsdecode(b"bad\xff.txt")).write_bytes(b"inside\n")
     shown = host.text("list_directory", path=root.name).split("\n")[0].split()[-1]
     assert "inside" in host.text("read_file", path=f"{root.name}/{shown}")
     assert shown in host.text("directory_tree", path=root.name)
     assert shown in host.text("search_files", path=root.name, pattern="*.txt")
     host.text("move_file", source=f"{root.name}/{shown}", destination=f"{root.name}/{shown}.bak")
     host.text("delete_file", path=f"{root.name}/{shown}.bak")
-    assert os.listdir(root) == []
+    assert list(root.iterdir()) == []
 
 
 def test_a_folder_is_made_with_those_above_it(host: Host, root: Path) -> None:
@@ -319,5 +318,5 @@ def test_names_and_texts_are_found(host: Host, root: Path) -> None:
     assert "two.txt" not in told
     assert "two.txt" in host.text("search_text", path=root.name, pattern="needle", ignore_case=True)
     assert "alpha" in host.text("search_text", path=root.name, pattern=r"n[e]+dle\s=", regex=True, context=1)
-    assert ".env" not in host.text("search_text", path=root.name, pattern="needle", ignore_case=True).replace("sealed", "")
+    assert ".env:" not in host.text("search_text", path=root.name, pattern="needle", ignore_case=True)
     assert host.refusal("search_text", path=root.name, pattern="(", regex=True)[0] == "argument"

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from driver import ERAS, Host, uri
 
 
@@ -54,7 +55,7 @@ def test_an_empty_answer_leaves_the_granted_ones(era: str, folders: Path) -> Non
         ("one", "two", "ignore", ["one"]),
     ],
 )
-def test_client_roots_and_granted_ones_meet(  # noqa: PLR0917
+def test_client_roots_and_granted_ones_meet(
     era: str, folders: Path, granted: str, offered: str, mode: str, in_force: list[str]
 ) -> None:
     with Host(str(folders / granted), "--client-roots", mode, era=era, roots=[uri(folders / offered)]) as host:
@@ -162,7 +163,7 @@ def test_a_forged_state_is_refused_and_answers_without_state_are_asked_again(fol
         answers = {key: {"roots": [{"uri": uri(folders / "two")}]} for key in first["inputRequests"]}
         forged = {**params, "inputResponses": answers, "requestState": first["requestState"][:-4] + "AAAA"}
         assert host.start("tools/call", forged)[1].get(timeout=20)["error"]["code"] == -32602
-        other = {"name": "directory_tree", "arguments": {}, "inputResponses": answers, "requestState": first["requestState"]}
+        other = {**params, "name": "directory_tree", "inputResponses": answers, "requestState": first["requestState"]}
         assert host.start("tools/call", other)[1].get(timeout=20)["error"]["code"] == -32602
         unasked = {**params, "inputResponses": answers}
         assert host.start("tools/call", unasked)[1].get(timeout=20)["result"]["resultType"] == "input_required"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -53,7 +54,8 @@ def _encoding(entry: Entry) -> Encoding:
     try:
         with entry.open_read() as content:
             head = content.read_at(0, SAMPLE_BYTES)
-            return sniff(head, whole=len(head) == content.size) if head else UTF_8
+            found = sniff(head, whole=len(head) == content.size) if head else UTF_8
+            return replace(found, bom=b"")  # its mark stands at the beginning, and only there
     except NotFound:
         return UTF_8
 
