@@ -81,7 +81,7 @@ def test_the_first_frame_of_a_large_animation_is_sent_and_said() -> None:
 
 
 def test_a_small_animation_stays_one() -> None:
-    frames = [Image.new("P", (10, 10), n) for n in range(3)]
+    frames = [noise(10, 10, "L", seed) for seed in range(3)]
     data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
     made = media.image(data, "image/gif")
     assert made.data == data
@@ -104,7 +104,8 @@ def test_a_bomb_is_refused_by_its_header(side: int) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"\x89PNG\r\n\x1a\n", saved(noise(2_000, 50), "PNG")[:900], b"\xff\xd8\xff\xe0" + bytes(50), b"GIF89a"],
+    [b"\x89PNG\r\n\x1a\n", saved(noise(2_000, 50), "PNG")[:900], saved(noise(50, 50), "PNG")[:900],
+     saved(noise(50, 50), "JPEG")[:700], b"\xff\xd8\xff\xe0" + bytes(50), b"GIF89a"],
 )
 def test_damaged_images_are_refused(data: bytes) -> None:
     with pytest.raises(errors.NotText):

@@ -71,6 +71,7 @@ def image(data: bytes, kind: str, bytes_max: int = limits.IMAGE_BYTES_MAX) -> Me
     frames = int(getattr(picture, "n_frames", 1))
     upright = picture.getexif().get(_ORIENTATION, 1) in _UPRIGHT
     if kind in _ACCEPTED and upright and max(width, height) <= SIDE_PIXELS and len(data) <= bytes_max:
+        _decoded(picture)
         return Media(data, kind, told + (f", {frames:,} frames" if frames > 1 else ""))
     made = _fitted(picture, kind, bytes_max)
     changes = [f"sent as {made.mime.partition('/')[2].upper()} {made.note}"]
@@ -99,6 +100,14 @@ def _opened(data: bytes, kind: str) -> Image.Image:
             "Make a smaller copy of it",
         )
     return picture
+
+
+def _decoded(picture: Image.Image) -> None:
+    """Decode the image once: one that is damaged would spoil the host's whole session."""
+    try:
+        picture.load()
+    except (OSError, ValueError, SyntaxError, EOFError, OverflowError) as error:
+        raise _damaged(error) from error
 
 
 def _damaged(error: Exception) -> NotText:
