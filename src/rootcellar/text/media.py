@@ -7,8 +7,10 @@ header and refused before any pixel is decoded, and only the formats below are o
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -65,70 +67,66 @@ def image(data: bytes, kind: str, bytes_max: int = limits.IMAGE_BYTES_MAX) -> Me
     """An image that fits: the file's own bytes where they do, else scaled down and written anew."""
     if len(data) > limits.MEDIA_BYTES_MAX:
         raise _over("the image", len(data))
-    picture = _opened(data, kind)
-    width, height = picture.size
-    told = f"{kinds.called(kind)}, {width:,} x {height:,} pixels"
-    frames = int(getattr(picture, "n_frames", 1))
-    upright = picture.getexif().get(_ORIENTATION, 1) in _UPRIGHT
-    if kind in _ACCEPTED and upright and max(width, height) <= SIDE_PIXELS and len(data) <= bytes_max:
-        _decoded(picture)
-        return Media(data, kind, told + (f", {frames:,} frames" if frames > 1 else ""))
-    made = _fitted(picture, kind, bytes_max)
+    with _guarded(kind):
+        picture = _opened(data)
+        width, height = picture.size
+        told = f"{kinds.called(kind)}, {width:,} x {height:,} pixels"
+        frames = int(getattr(picture, "n_frames", 1))
+        small = kind in _ACCEPTED and max(width, height) <= SIDE_PIXELS and len(data) <= bytes_max
+        if small and picture.getexif().get(_ORIENTATION, 1) in _UPRIGHT:
+            picture.load()  # one that is damaged would spoil the host's whole session
+            return Media(data, kind, told + (f", {frames:,} frames" if frames > 1 else ""))
+        made = _fitted(picture, kind, bytes_max)
     changes = [f"sent as {made.mime.partition('/')[2].upper()} {made.note}"]
     if frames > 1:
         changes.append(f"the first of {frames:,} frames")
     return Media(made.data, made.mime, f"{told}; {', '.join(changes)}")
 
 
-def _opened(data: bytes, kind: str) -> Image.Image:
-    """The image, its header read and found harmless."""
+@contextmanager
+def _guarded(kind: str) -> Iterator[None]:
+    """Give whatever a decoder raises on hostile bytes as a refusal."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the limit below is ours
-            picture = Image.open(io.BytesIO(data), formats=_FORMATS)
+            warnings.simplefilter("ignore")  # the limits here are ours
+            yield
     except UnidentifiedImageError as error:
         raise NotText(f"{kinds.called(kind)} that cannot be shown", "Convert it to PNG or JPEG") from error
     except Image.DecompressionBombError as error:
-        raise TooLarge("the image has too many pixels", "Make a smaller copy of it") from error
-    except (OSError, ValueError, SyntaxError, EOFError, OverflowError) as error:
-        raise _damaged(error) from error
+        raise _too_many_pixels() from error
+    except (OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError, TypeError, struct.error) as error:
+        raise NotText(f"a damaged image ({type(error).__name__})", "Open it in another program") from error
+
+
+def _too_many_pixels() -> TooLarge:
+    return TooLarge(f"the image has over {PIXELS_MAX // 1_000_000} million pixels", "Make a smaller copy of it")
+
+
+def _opened(data: bytes) -> Image.Image:
+    """The image, its header read and found harmless; no pixel is decoded."""
+    from PIL import Image
+
+    picture = Image.open(io.BytesIO(data), formats=_FORMATS)
     if picture.size[0] * picture.size[1] > PIXELS_MAX:
-        raise TooLarge(
-            f"the image has {picture.size[0]:,} x {picture.size[1]:,} pixels, over {PIXELS_MAX // 1_000_000} million",
-            "Make a smaller copy of it",
-        )
+        raise _too_many_pixels()
     return picture
-
-
-def _decoded(picture: Image.Image) -> None:
-    """Decode the image once: one that is damaged would spoil the host's whole session."""
-    try:
-        picture.load()
-    except (OSError, ValueError, SyntaxError, EOFError, OverflowError) as error:
-        raise _damaged(error) from error
-
-
-def _damaged(error: Exception) -> NotText:
-    return NotText(f"a damaged image ({type(error).__name__})", "Open it in another program")
 
 
 def _fitted(picture: Image.Image, kind: str, bytes_max: int) -> Media:
     """The image written anew, smaller and smaller until it fits."""
     from PIL import Image, ImageOps
 
-    try:
-        if kind == "image/jpeg":
-            picture.draft("RGB", (SIDE_PIXELS, SIDE_PIXELS))  # decoded at a fraction of its size: much faster
-        turned = ImageOps.exif_transpose(picture)
-        turned.thumbnail((SIDE_PIXELS, SIDE_PIXELS), Image.Resampling.LANCZOS, reducing_gap=2.0)
-        clear = turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info
-        turned = turned.convert("RGBA" if clear else "RGB")
-    except (OSError, ValueError, SyntaxError, EOFError, OverflowError, Image.DecompressionBombError) as error:
-        raise _damaged(error) from error
+    if kind == "image/jpeg":
+        picture.draft("RGB", (SIDE_PIXELS, SIDE_PIXELS))  # decoded at a fraction of its size: much faster
+    turned = ImageOps.exif_transpose(picture)
+    turned.thumbnail((SIDE_PIXELS, SIDE_PIXELS), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    clear = turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info
+    turned = turned.convert("RGBA" if clear else "RGB")
+    photo = kind in ("image/jpeg", "image/webp", "image/avif")
     while True:
-        for mime, data in _written(turned, prefer_png=clear or kind not in ("image/jpeg", "image/webp", "image/avif")):
+        for mime, data in _written(turned, prefer_png=clear or not photo):
             if len(data) <= bytes_max:
                 return Media(data, mime, f"of {turned.size[0]:,} x {turned.size[1]:,}")
         if max(turned.size) <= SIDE_PIXELS_MIN:
