@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +25,14 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 def place(tmp_path: Path, backend: Backend) -> Place:
     """One tree for each test and backend."""
     return Place(Path(os.path.realpath(tmp_path)) / "base", backend)
+
+
+@pytest.fixture
+def shared_place(backend: Backend) -> Iterator[Place]:
+    """A tree that an ordinary user may enter."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as base:
+        os.chmod(base, 0o755)
+        yield Place(Path(os.path.realpath(base)) / "base", backend)
 
 
 @pytest.fixture

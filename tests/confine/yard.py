@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 from rootcellar.confine._open import Backend
@@ -23,7 +25,7 @@ def backends() -> list[Backend]:
     if sys.platform == "linux":
         from rootcellar.confine._linux import LinuxBackend
 
-        found.append(LinuxBackend())
+        found += [LinuxBackend.walking(), LinuxBackend()]
     if sys.platform == "darwin":
         from rootcellar.confine._macos import MacBackend
 
@@ -72,3 +74,26 @@ def open_descriptors() -> int:
     """How many descriptors this process holds."""
     folder = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
     return len(os.listdir(folder))
+
+
+PRELUDE = """
+import os, resource, sys
+from rootcellar.confine import Grant, Ground, Overwrite
+from rootcellar.confine._open import choose
+from rootcellar.errors import Refusal
+from rootcellar.policy import Policy
+backend = choose()  # whatever it imports, it imports before it may not any more
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+entry = Ground(backend).roots([Grant(sys.argv[1])], Policy()).entry
+"""
+
+
+def as_nobody(root: Path, code: str) -> str:
+    """Run code as an ordinary user in a process of its own: `entry` makes entries of this root. What it printed."""
+    command = [sys.executable, "-c", PRELUDE + textwrap.dedent(code), str(root)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()

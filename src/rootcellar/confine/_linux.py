@@ -78,6 +78,13 @@ class LinuxBackend(PosixBackend):
     def __init__(self) -> None:
         self._has_openat2 = True
 
+    @classmethod
+    def walking(cls) -> LinuxBackend:
+        """Give the backend as it is where `openat2` is missing or forbidden."""
+        backend = cls()
+        backend.label, backend._has_openat2 = "walk", False
+        return backend
+
     def open_root(self, real: str) -> int:
         """Let the kernel refuse links on the way; where it cannot, look twice."""
         if self._has_openat2:

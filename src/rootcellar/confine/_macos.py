@@ -30,6 +30,7 @@ def _libc() -> ctypes.CDLL:
 class MacBackend(PosixBackend):
     """The component walk on macOS."""
 
+    label = "macos"
     folds_names = True
 
     def _keep_attributes(self, source: int, draft: int) -> None:

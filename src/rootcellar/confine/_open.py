@@ -106,7 +106,7 @@ class Backend(Protocol):
 
     @property
     def label(self) -> str:
-        """`openat2`, `walk` or `windows`: for tests and `doctor`."""
+        """`openat2`, `walk`, `posix`, `macos` or `windows`: for tests and `doctor`."""
 
     @property
     def levels_max(self) -> int:
@@ -210,7 +210,7 @@ class Backend(Protocol):
         """Make the file's bytes durable."""
 
     def sync_directory(self, directory: int) -> None:
-        """Make the directory's names durable; a file system that cannot is not an error."""
+        """Make the directory's names durable, as far as it can be done; never raises, for the change is made by then."""
 
 
 def choose() -> Backend:

@@ -72,8 +72,9 @@ class PosixBackend(PosixLook):
         ours = self.fstat(draft.fd).identity
         for _ in range(TRIES):
             if _same(self.lstat(directory, private), expected):
-                os.unlink(private, dir_fd=directory)
-                draft.name = None
+                with contextlib.suppress(OSError):  # it is done; `discard` tries again
+                    os.unlink(private, dir_fd=directory)
+                    draft.name = None
                 return
             if self._identity(directory, name) != ours:
                 break  # something newer already stands there: what we took out is older than it
@@ -190,14 +191,12 @@ class PosixBackend(PosixLook):
 
     def sync_directory(self, directory: int) -> None:
         """`fsync` on a descriptor that may be synced."""
-        try:
+        with contextlib.suppress(OSError):  # unreadable, or ill: the change is made, and durable when the system likes
             listing = os.open(".", LISTING, dir_fd=directory)
-        except OSError:
-            return  # unreadable: its names become durable when the system likes
-        try:
-            _sync(listing)
-        finally:
-            os.close(listing)
+            try:
+                _sync(listing)
+            finally:
+                os.close(listing)
 
 
 def _sync(fd: int) -> None:

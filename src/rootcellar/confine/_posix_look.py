@@ -51,7 +51,7 @@ def described(found: os.stat_result) -> Stat:
 class PosixLook:
     """The component walk, as far as nothing is changed."""
 
-    label: str = "walk"
+    label: str = "posix"
     levels_max: int = 48  # macOS starts a process with 256 descriptors; two walks at once, and room for the rest
     folds_names: bool = sys.platform == "darwin"
 

@@ -22,6 +22,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from rootcellar.confine._open import DRAFT_PREFIX, Backend, Displaced, Draft, Kind, LinkFound, OddFile, Stat
+from rootcellar.confine.names import shown
+from rootcellar.errors import Denied
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +48,11 @@ def private_name() -> str:
 
 def rewrite(backend: Backend, place: Place, draft: Draft, old: Stat, fill: Callable[[int], None]) -> Stat:
     """Change the file in place, so that a crash at any moment can be repaired from the redo."""
+    if old.nlink > 1:
+        raise Denied(
+            f"`{shown(place.name)}` belongs to another user and has other names, which would change with it",
+            "write to a copy of it",
+        )
     directory = place.directory
     header = json.dumps({"name": place.name, "dev": old.dev, "ino": old.ino}).encode() + b"\n"
     os.write(draft.fd, header)
