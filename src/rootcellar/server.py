@@ -22,6 +22,7 @@ from rootcellar.policy import Effect
 from rootcellar.prompts import PROMPTS
 from rootcellar.resources import TEMPLATE, read_resource
 from rootcellar.settings import Settings
+from rootcellar.text import media
 from rootcellar.tools import TOOLSETS
 from rootcellar.toolset import Call, Cancel, Json, Tool, admitted, refused, spoken
 
@@ -33,7 +34,7 @@ INSTRUCTIONS = (
     "relative to the only root, or `root/...`. Prefer edit_file over rewriting; read_file gives the `version` that "
     "if_version checks. An answer that was cut says which call gets the rest."
 )
-WARM = ("charset_normalizer",)  # loaded before the walls are up: behind them nothing can be imported
+WARM = ("charset_normalizer", media.warm)  # loaded before the walls are up: behind them nothing can be imported
 STATIC = CacheHint(ttl_ms=3_600_000, scope="public")  # lists that only change with the program
 
 
