@@ -10,13 +10,11 @@ from enum import Enum
 from typing import Final
 
 from rootcellar import limits
-from rootcellar.confine._open import Kind, Stat
-from rootcellar.confine.entry import Entry
-from rootcellar.confine.walk import Details, Walked
+from rootcellar.confine import Cancel, Details, Entry, Kind, Stat, Walked
 from rootcellar.errors import Refusal
 from rootcellar.text import cursor as cursors
 from rootcellar.text.glob import Glob, Globs
-from rootcellar.text.leaving import Cancel, Honour, Leaving
+from rootcellar.text.leaving import Honour, Leaving
 
 SECONDS_MAX: Final = 20.0  # then what was found so far is the answer
 COUNT_SECONDS_MAX: Final = 1.0  # how long a full page goes on counting

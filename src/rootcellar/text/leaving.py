@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Final, Protocol
+from typing import Final
 
+from rootcellar.confine import Entry, Kind, Walked
 from rootcellar.errors import Refusal
 from rootcellar.text.glob import Case
 from rootcellar.text.ignore import EXCLUDE, FILES, RULES_BYTES_MAX, Ignore
-from rootcellar.confine._open import Kind
-from rootcellar.confine.entry import Entry
-from rootcellar.confine.walk import Walked
 
 _LAST_FILE: Final = max(FILES)
 _TOLD_MAX: Final = 10_000
@@ -40,6 +38,7 @@ class Leaving:
         self._known = False
         self.left_out: list[Walked] = []  # directories only, the first ones
         self.files = 0
+        self.files_in: set[tuple[str, ...]] = set()  # where they are, some of the places
 
     def __call__(self, found: Walked) -> bool:
         """Whether this name is left out, with all below it."""
@@ -54,8 +53,11 @@ class Leaving:
                 self._learn(found.name)
             out = self._levels[-1].leaves_out(found.name, directory=directory)
         if out:
-            self.files += not directory
-            if directory and len(self.left_out) < _TOLD_MAX:
+            if not directory:
+                self.files += 1
+                if len(self.files_in) < _TOLD_MAX:
+                    self.files_in.add(found.parents)
+            elif len(self.left_out) < _TOLD_MAX:
                 self.left_out.append(found)
             return True
         return self._also is not None and self._also(found)
@@ -115,14 +117,3 @@ def read_rules(directory: Entry, *, sorted_first: str) -> dict[str, str]:
                 continue
             texts[name] = data.decode("utf-8", "surrogateescape")
     return texts
-
-
-class Cancel(Protocol):
-    """The caller's way to take the request back."""
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether it was."""
-
-    def check(self) -> None:
-        """Raise Cancelled if it was."""

@@ -88,10 +88,9 @@ def _guarded(kind: str) -> Iterator[None]:
     """Give whatever a decoder raises on hostile bytes as a refusal."""
     from PIL import Image, UnidentifiedImageError
 
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # for good: the limit here is ours, and lower
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the limits here are ours
-            yield
+        yield
     except UnidentifiedImageError as error:
         raise NotText(f"{kinds.called(kind)} that cannot be shown", "Convert it to PNG or JPEG") from error
     except Image.DecompressionBombError as error:
