@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -69,7 +69,8 @@ class Peer:
         assert line.isascii()
         assert line.endswith(b"\n")
         assert not line.endswith(b"\r\n")
-        return json.loads(line, parse_constant=pytest.fail)
+        message: Message = json.loads(line, parse_constant=pytest.fail)
+        return message
 
     def silent(self, seconds: float = 0.2) -> bool:
         """Whether nothing comes for a while."""
@@ -115,10 +116,9 @@ class Peer:
         for thread in self.threads:
             thread.join(5)
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
-            try:
+            assert pipe
+            with contextlib.suppress(OSError):  # what is unsent stays unsent
                 pipe.close()
-            except OSError:
-                pass
 
     def rss(self) -> float:
         """Resident memory in MiB."""
@@ -156,4 +156,4 @@ def call(key: Any, tool: str, *, era: str = "legacy", meta: Message | None = Non
 def text_of(answer: Message) -> str:
     """The text of a tool's answer."""
     assert "result" in answer, answer
-    return answer["result"]["content"][0]["text"]
+    return str(answer["result"]["content"][0]["text"])

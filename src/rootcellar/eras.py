@@ -1,15 +1,15 @@
 """Which era a message belongs to, told by the message itself.
 
 A request that carries the 2026-07-28 envelope (`_meta` with a protocol version) is modern and served alone;
-`initialize` and what follows it without an envelope is legacy. Neither shuts the other out: a client may probe with one and go on
-with the other. Standard library only: this is on the path to the first answer.
+`initialize` and what follows it without an envelope is legacy. Neither shuts the other out: a client may probe with
+one and go on with the other. Standard library only: this is on the path to the first answer.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from rootcellar.frames import INVALID_PARAMS, INVALID_REQUEST, Fault
+from rootcellar.frames import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Fault
 
 if TYPE_CHECKING:
     from rootcellar.frames import RequestId
@@ -31,12 +31,15 @@ _NULL_IDS = frozenset(("2024-11-05", "2025-03-26", "2025-06-18"))  # later ones 
 def era_of(method: str, params: Message | None, key: RequestId) -> Era:
     """The era of the request `key`.
 
-    Raises: Fault (-32602), for a request of the modern era that lacks its envelope.
+    Raises: Fault, for a request of the modern era that lacks its envelope (-32602), and for an `initialize` that is none
+    of the legacy era's, which asks for no version (-32601).
     """
-    if method == "initialize":
-        return "legacy"
     meta = params.get("_meta") if params else None
     envelope = frozenset(meta) & _ENVELOPE if isinstance(meta, dict) else frozenset()
+    if method == "initialize":
+        if _VERSION in envelope and params and "protocolVersion" not in params:
+            raise Fault(METHOD_NOT_FOUND, "Method not found: 2026-07-28 has no `initialize`", key)
+        return "legacy"
     if _VERSION in envelope:
         return "modern"
     if envelope or method in _MODERN_ONLY:

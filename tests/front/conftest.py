@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from rawclient import Peer
 
 FIXTURE = Path(__file__).parent / "fixture_server.py"

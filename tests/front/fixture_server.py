@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 EVENTS: list[str] = []
 
 
-def build() -> Engine:
+def build() -> Engine:  # noqa: C901 - fifteen little tools
     """The engine; imports the SDK, so the front calls it on its own thread."""
     import asyncio
     import subprocess
@@ -177,7 +177,7 @@ def main() -> None:
     """Serve."""
     from rootcellar import front
 
-    snapshot = {}
+    snapshot: Any = {}
     if os.environ.get("FIXTURE_SNAPSHOT"):
         snapshot = {
             ("legacy", "initialize"): lambda params: {"protocolVersion": params["protocolVersion"], "snapshot": True},

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from rawclient import Peer, call, request, text_of
 
 BUSY: dict[str, list[dict[str, Any]]] = {
@@ -29,7 +30,7 @@ WAYS = ["EOF", "SIGTERM", "SIGINT", "SIGHUP"]
 
 
 def busy_peer(spawn: Any, what: str) -> Peer:
-    peer = spawn()
+    peer: Peer = spawn()
     peer.hello(elicitation={})
     peer.ready()
     peer.send(*BUSY[what], call("last", "echo"))
@@ -185,7 +186,9 @@ def running(pid: int) -> bool:
 @pytest.mark.parametrize("closed", [0, 1, 2])
 def test_it_survives_being_started_without_a_standard_descriptor(closed: int) -> None:
     fixture = str(Path(__file__).parent / "fixture_server.py")
-    script = f"import os, sys; os.close({closed}); os.execv(sys.executable, [sys.executable, '-W', 'ignore', {fixture!r}])"
+    script = (
+        f"import os, sys; os.close({closed}); os.execv(sys.executable, [sys.executable, '-W', 'ignore', {fixture!r}])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script],
         input=json.dumps(request(1, "ping")).encode() + b"\n",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from rawclient import ENVELOPE, Peer, call, request, text_of
 
 INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
@@ -98,6 +99,17 @@ def test_there_is_no_ping_in_the_modern_era(spawn: Any) -> None:
     peer = spawn()
     peer.send(request(1, "ping", era="modern"))
     assert peer.answer(1)["error"]["code"] == -32601
+
+
+def test_an_enveloped_initialize_is_legacy_if_it_asks_for_a_version_and_unknown_if_not(spawn: Any) -> None:
+    peer = spawn()
+    peer.send(request(1, "no", era="modern") | {"method": "initialize"})
+    assert peer.answer(1)["error"]["code"] == -32601
+    legacy = request(2, "initialize")
+    legacy["params"]["_meta"] = ENVELOPE
+    peer.send(legacy, INITIALIZED, call(3, "echo", text="legacy"), call(4, "echo", era="modern", text="modern"))
+    assert peer.answer(2)["result"]["protocolVersion"] == "2025-11-25"
+    assert {text_of(peer.get()), text_of(peer.get())} == {"legacy", "modern"}
 
 
 def test_a_client_that_initializes_again_starts_anew_and_its_old_calls_end(spawn: Any) -> None:

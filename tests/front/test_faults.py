@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from rawclient import Peer, call, request, text_of
 
+from rawclient import Peer, call, request, text_of
 from rootcellar import limits
 
 MALFORMED: list[tuple[str, bytes, int, Any]] = [
@@ -42,7 +42,7 @@ MALFORMED: list[tuple[str, bytes, int, Any]] = [
 
 
 @pytest.fixture(scope="module")
-def lasting(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def lasting() -> Any:
     """One process for all of them: it must live through everything."""
     import sys
     from pathlib import Path
@@ -100,7 +100,7 @@ def test_lines_may_end_as_on_windows(lasting: Peer) -> None:
     assert text_of(lasting.answer(1)) == "crlf"
 
 
-@pytest.mark.parametrize("key", [0, -1, 2**31, 2**53 + 1, 2**70, 10**4000, "", "7", "é\n\\\"", "x" * 100_000],
+@pytest.mark.parametrize("key", [0, -1, 2**31, 2**53 + 1, 2**70, 10**4000, "", "7", 'é\n\\"', "x" * 100_000],
                          ids=lambda key: repr(key)[:12] if isinstance(key, str) else str(key)[:12])  # fmt: skip
 def test_any_string_or_integer_id_comes_back_as_it_went(lasting: Peer, key: object) -> None:
     lasting.send(call(key, "echo", text="id"), request("p", "ping"))

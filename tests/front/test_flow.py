@@ -9,8 +9,8 @@ import time
 from typing import Any
 
 import pytest
-from rawclient import Peer, call, request, text_of
 
+from rawclient import Peer, call, request, text_of
 from rootcellar import limits
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import tracemalloc
@@ -123,10 +124,8 @@ def test_no_string_at_all_fails_to_encode(value: str) -> None:
 
 @given(st.binary())
 def test_no_bytes_at_all_do_more_than_fault(line: bytes) -> None:
-    try:
+    with contextlib.suppress(Fault):
         frames.decode(line)
-    except Fault:
-        pass
 
 
 @pytest.mark.parametrize(
@@ -158,7 +157,8 @@ def test_lines_come_out_however_they_come_in() -> None:
 
 
 def test_a_line_too_long_is_never_held_and_the_next_one_is_read() -> None:
-    lines, seen = Lines(), []
+    lines = Lines()
+    seen: list[bytes | Oversize] = []
     chunk = b"x" * limits.MIB
     tracemalloc.start()
     for part in [b'{"id":8,"a":"', *[chunk] * 100, b'"}\n{"b":1}\n']:
