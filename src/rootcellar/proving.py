@@ -86,7 +86,7 @@ def proved(host: Host, words: Sequence[str], machine: Machine) -> Proof:
 
 def _directory(host: Host, machine: Machine) -> str:
     """Where the host starts it: desktop programs have no place of their own."""
-    return os.sep if host.surroundings is Surroundings.DESKTOP else os.path.expanduser("~")
+    return os.sep if host.surroundings is Surroundings.DESKTOP else machine.home
 
 
 def _talked(host: Host, wire: _Wire, started: float) -> Proof:
@@ -129,25 +129,32 @@ class _Wire:
         self.lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self.errors: list[bytes] = []
         self.last = 0
+        assert child.stdin is not None
         assert child.stdout is not None
         assert child.stderr is not None
-        threading.Thread(target=self._listen, args=(child.stdout,), daemon=True).start()
-        threading.Thread(target=self._listen_errors, args=(child.stderr,), daemon=True).start()
+        self.stdin = child.stdin
+        self.listeners = (
+            threading.Thread(target=self._listen, args=(child.stdout,), daemon=True),
+            threading.Thread(target=self._listen_errors, args=(child.stderr,), daemon=True),
+        )
+        for listener in self.listeners:
+            listener.start()
 
     def _listen(self, stream: IO[bytes]) -> None:
-        for line in stream:
-            self.lines.put(line)
+        with stream:
+            for line in stream:
+                self.lines.put(line)
         self.lines.put(b"")
 
     def _listen_errors(self, stream: IO[bytes]) -> None:
-        for line in stream:
-            self.errors = [*self.errors[-20:], line]
+        with stream:
+            for line in stream:
+                self.errors = [*self.errors[-20:], line]
 
     def _sent(self, message: dict[str, Any]) -> None:
-        assert self.child.stdin is not None
         with contextlib.suppress(OSError):  # a child that is gone is seen by its silence
-            self.child.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
-            self.child.stdin.flush()
+            self.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+            self.stdin.flush()
 
     def told(self, method: str) -> None:
         self._sent({"method": method})
@@ -174,15 +181,15 @@ class _Wire:
         """Why nothing came: it ended, or it is slow."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = self.child.wait(timeout=0.2)
+            self.listeners[1].join(timeout=1.0)
             said = b"".join(self.errors).decode(errors="replace").strip().splitlines()
             return f"it ended at once with code {code}" + (f": {said[-1][:200]}" if said else "")
         return f"it did not answer within {limit:g} s"
 
     def ended(self) -> bool:
         """Whether it ends when its input ends."""
-        assert self.child.stdin is not None
         with contextlib.suppress(OSError):
-            self.child.stdin.close()
+            self.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.child.wait(timeout=END_S)
             return True
@@ -194,12 +201,17 @@ def _started(words: Sequence[str], env: Mapping[str, str], directory: str) -> It
     child = subprocess.Popen(
         list(words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(env), cwd=directory
     )
+    wire = _Wire(child)
     try:
-        yield _Wire(child)
+        yield wire
     finally:
         if child.poll() is None:
             child.kill()
         child.wait()
+        with contextlib.suppress(OSError):
+            wire.stdin.close()
+        for listener in wire.listeners:  # a grandchild may hold the pipes: it is not waited for
+            listener.join(timeout=1.0)
 
 
 def asked_host(host: Host, command: str, name: str, env: Mapping[str, str], directory: str) -> tuple[Heard, str]:

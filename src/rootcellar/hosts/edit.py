@@ -6,6 +6,7 @@ line and the column. Every text is parsed before and after; the splices in betwe
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -172,9 +173,13 @@ def _as_read(target: Target, value: Value) -> Value:
 
 
 def _parsed(target: Target, text: str) -> Node:
-    form = target.form
+    return _meaning(target.form, target.path, text)
+
+
+@functools.lru_cache(maxsize=4)  # a plan and its application parse the same few texts
+def _meaning(form: Form, path: Path, text: str) -> Node:
     if isinstance(form.value, Dialect):
-        jsonc.scanned(text, target.path)  # first: it knows the place of every fault
+        jsonc.scanned(text, path)  # first: it knows the place of every fault
         return jsonc.parsed(text, form.value)
     return toml.parsed(text) if form is Form.TOML else yaml.parsed(text)
 

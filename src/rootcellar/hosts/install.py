@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from rootcellar import ambient, locks
 from rootcellar.errors import BadConfig, Stale
 from rootcellar.hosts import edit
 from rootcellar.hosts.plan import Act, Step
-from rootcellar.hosts.record import Records
+from rootcellar.hosts.record import Record, Records
 from rootcellar.hosts.tree import Value
 from rootcellar.hosts.where import Place, Scope
 
@@ -54,20 +55,31 @@ def _act(step: Step, records: Records) -> None:
         try:
             _write(step)
         except BaseException:
-            records.drop(path, step.name)
             if former is not None:
                 records.keep(former)
             else:
                 ambient.remove_empty_directories(record.made_directories)
+                records.drop(path, step.name)
             raise
         return
     if step.act is Act.DELETE:
         ambient.remove(step.reading)
     elif step.act is Act.REMOVE:
         _write(step)
-    if record is not None:
-        records.drop(path, step.name)
+    if record is not None:  # dropped last: whoever dies before it finds here what is left to do
         ambient.remove_empty_directories(record.made_directories)
+        _hand_on(record, records)
+        records.drop(path, step.name)
+
+
+def _hand_on(record: Record, records: Records) -> None:
+    """Directories we made that still hold another entry of ours go with that one, when it goes."""
+    left = tuple(made for made in record.made_directories if ambient.exists(made))
+    for other in records.all() if left else ():
+        shared = tuple(made for made in left if other.path.startswith(made))
+        if shared and (other.path, other.name) != (record.path, record.name):
+            made = (*shared, *(made for made in other.made_directories if made not in shared))
+            records.keep(replace(other, made_directories=made))
 
 
 def _write(step: Step) -> None:
@@ -92,7 +104,10 @@ def reverted(step: Step, records: Records) -> None:
             ambient.remove_empty_directories(record.made_directories)
         else:
             ambient.replace(now, planned.before)
-        records.drop(step.place.path, step.name)
+        if step.former is None:
+            records.drop(step.place.path, step.name)
+        else:
+            records.keep(step.former)
 
 
 def entry_now(place: Place, name: str) -> Value | None:

@@ -6,6 +6,7 @@ expression each and hands the rest to `json`: the two share no code, so neither 
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Sequence
@@ -73,7 +74,7 @@ class _Scan:
             return Flaw(len(text), "the text ends too early")
         if text.startswith("/*", index):
             return Flaw(index, "a comment that never ends")
-        if text[index] == '"':
+        if text[index] == '"' and not _STRING.match(text, index):
             return Flaw(index, "a string that never ends, or holds what a string cannot")
         return Flaw(index, what)
 
@@ -146,6 +147,7 @@ class _Scan:
         return index + 1
 
 
+@functools.lru_cache(maxsize=4)  # an edit asks more than once about a text of megabytes; nobody changes the answer
 def scanned(text: str, path: Path) -> Object | None:
     """The root object, open along `path`; None for a text without any value. Flaw where it is not JSON."""
     scan = _Scan(text)

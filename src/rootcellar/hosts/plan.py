@@ -58,6 +58,7 @@ class Step:
     reading: Reading
     edit: Edit | None = None
     record: Record | None = None
+    former: Record | None = None  # what was on record before
 
     @property
     def changes(self) -> bool:
@@ -163,14 +164,14 @@ def _update_step(place: Place, name: str, reading: Reading, wanted: Mapping[str,
         planned = Edit(target, data, again.after, again.splices, again.kept)
         digests = (digest(base), digest(planned.after))
         updated = _record(place, name, wanted, planned, record.made_directories, digests=digests)
-        return Step(place, name, Act.UPDATE, reading, planned, updated)
+        return Step(place, name, Act.UPDATE, reading, planned, updated, record)
     fields = {key: value for key, value in wanted.items() if key in LAUNCH_FIELDS}
     planned = edit.updated(target, data, fields)
     after = Record(
         record.host, record.scope, record.path, name, {**record.entry, **fields}, record.kept, (),
         (record.digests[0], ""), record.made_directories, record.former,
     )  # fmt: skip
-    return Step(place, name, Act.UPDATE, reading, planned, after)
+    return Step(place, name, Act.UPDATE, reading, planned, after, record)
 
 
 def uninstall_step(place: Place, name: str, records: Records, foreign: Foreign = Foreign.LEAVE) -> Step | None:

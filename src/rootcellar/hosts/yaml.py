@@ -41,7 +41,7 @@ def composed(text: str) -> Composed | None:
     if len(documents) > 1:
         raise Flaw(documents[1].start_mark.index if documents[1] else 0, "a second YAML document in one file")
     root: Composed | None = documents[0] if documents else None
-    return root
+    return None if root is None or (is_null(root) and not root.value) else root
 
 
 def parsed(text: str) -> Node:

@@ -41,9 +41,9 @@ def additions(text: str, path: Path, value: Value, eol: str) -> Iterator[list[Sp
     if inside.flow_style or not inside.value:
         yield [_into_flow(text, inside, rest, value)]
         return
-    first = inside.value[0][0] if inside.id == "mapping" else inside
-    start = line_start(text, first.start_mark.index)
-    block = "".join(line + eol for line in _block(rest, value, " " * first.start_mark.column))
+    first = _first(text, inside.value[0])
+    start = line_start(text, first)
+    block = "".join(line + eol for line in _block(rest, value, " " * (first - start)))
     if known:
         yield [Splice(line_next(text, _key_node(chain[-2], path[known - 1]).end_mark.index), "", block)]
     else:
@@ -68,9 +68,9 @@ def removals(text: str, path: Path, kept: int) -> Iterator[list[Splice]]:
     if inside.flow_style:
         yield _out_of_flow(text, inside, key, value)
         return
-    start = line_start(text, key.start_mark.index)
+    start = line_start(text, _first(text, key if key is value else (key, value)))
     last = _last(value)
-    end = max(last.end_mark.index, key.end_mark.index)
+    end = last.end_mark.index if key is value else max(last.end_mark.index, key.end_mark.index)
     block = _cut(text, start, end if text[:end].endswith("\n") else line_next(text, end))
     if len(inside.value) > 1 or depth == 0:
         yield [block]
@@ -117,13 +117,11 @@ def replacements(text: str, path: Path, value: Value, eol: str) -> Iterator[list
     if known < len(path):
         return
     key, old = _item(chain[-2], path[-1])
-    start = line_start(text, key.start_mark.index)
-    if chain[-2].flow_style or old.start_mark.index < key.start_mark.index:
+    if chain[-2].flow_style:
         return
-    end = line_next(text, _last(old).end_mark.index)
-    block = "".join(line + eol for line in _block(path[-1:], value, " " * (key.start_mark.index - start)))
-    if isinstance(path[-1], Named):
-        block = "".join(line + eol for line in _block(path[-1:], value, " " * chain[-2].start_mark.column))
+    first = _first(text, key if key is old else (key, old))
+    start, end = line_start(text, first), line_next(text, _last(old).end_mark.index)
+    block = "".join(line + eol for line in _block(path[-1:], value, " " * (first - start)))
     yield [Splice(start, text[start:end], block)]
 
 
@@ -157,6 +155,11 @@ def _item(inside: Any, step: Step) -> Any:  # noqa: ANN401 - PyYAML's nodes; a p
                     return item, item
         return None
     return next((pair for pair in inside.value if pair[0].id == "scalar" and pair[0].value == step), None)
+
+
+def _first(text: str, item: Any) -> int:  # noqa: ANN401 - a pair of nodes in a mapping, a node in a list
+    """Where an item of a block begins: at its key, or at its dash."""
+    return int(item[0].start_mark.index) if isinstance(item, tuple) else text.rfind("-", 0, item.start_mark.index)
 
 
 def _key_node(inside: Any, step: Step) -> Any:  # noqa: ANN401 - PyYAML's nodes
