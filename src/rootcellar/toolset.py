@@ -63,6 +63,10 @@ class Call:
     cancel: Cancel = field(default_factory=Cancel)
     progress: Callable[[float, float | None, str], None] = lambda _done, _total, _message: None
 
+    def counted(self, seen: int, message: str) -> None:
+        """Progress of work whose end is not known."""
+        self.progress(seen, None, message)
+
 
 @dataclass(frozen=True, slots=True)
 class Tool:

@@ -13,6 +13,7 @@ from rootcellar.confine import Kind, Lane, Listed, shown
 from rootcellar.policy import Effect
 from rootcellar.text import cursor as cursors
 from rootcellar.text import tree
+from rootcellar.text.leaving import Honour
 from rootcellar.tools.answers import Said
 from rootcellar.toolset import Call, Toolset
 
@@ -84,7 +85,15 @@ def directory_tree(
 ) -> Said:
     """See how a folder is organised. Large and git-ignored directories collapse to counts, so that any folder fits;
     call it on a subdirectory to see more of it."""
-    raise NotImplementedError
+    entry = call.roots.entry(path)
+    honour = Honour.NOTHING if ignored else Honour.IGNORE_FILES
+    drawn = tree.tree(entry, depth=depth, honour=honour, cancel=call.cancel, progress=call.counted)
+    note = f"{drawn.files:,} files in {drawn.directories:,} folders"
+    if drawn.closed:
+        note += f"; {drawn.closed:,} folders shown as counts"
+    if drawn.timed_out:
+        note += "; stopped at the time limit: name a folder in it"
+    return Said(text=drawn.text, note=f"[{entry}: {note}]")
 
 
 @FOLDERS.tool("Create a directory", Effect.WRITE)

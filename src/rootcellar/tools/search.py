@@ -44,8 +44,7 @@ def search_files(
         order=find.Order.NEWEST if sort == "newest" else find.Order.PATH,
         honour=Honour.NOTHING if ignored else Honour.IGNORE_FILES,
     )
-    progress = lambda seen, told: call.progress(seen, None, told)  # noqa: E731 - the shape the search wants
-    found = find.find(entry, query, cursor=cursor, cancel=call.cancel, progress=progress)
+    found = find.find(entry, query, cursor=cursor, cancel=call.cancel, progress=call.counted)
     before = _below(entry)
     text = "\n".join(before + hit.path + _mark(hit) for hit in found.hits)
     return Said(text=text, note=f"[{'; '.join(_found(entry, found))}]")
