@@ -83,8 +83,7 @@ def test_without_any_root_every_tool_refuses_and_says_what_to_do(era: str) -> No
             needed = tool["inputSchema"].get("required", [])
             given = {"edits": [{"old_text": "a", "new_text": "b"}], "paths": ["x"]}
             reason, text = host.refusal(tool["name"], **{name: given.get(name, "x") for name in needed})
-            if tool["name"] != "read_files":
-                assert reason == "no_roots", tool["name"]
+            assert reason == "no_roots", tool["name"]
             assert "rootcellar serve" in text, tool["name"]
 
 

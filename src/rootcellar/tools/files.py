@@ -12,7 +12,7 @@ from pydantic import Field
 
 from rootcellar import limits
 from rootcellar.confine import Content, Entry, Kind, Lane, version_of
-from rootcellar.errors import BadArgument, NotFound, NotText, Refusal, TooLarge
+from rootcellar.errors import BadArgument, NoRoots, NotFound, NotText, Refusal, TooLarge
 from rootcellar.policy import Effect
 from rootcellar.text import kinds, lines, media
 from rootcellar.tools.answers import Said, Several, Shown
@@ -160,6 +160,8 @@ def _one_of_several(call: Call, path: str, chars: int) -> Said:
         with _opened(entry) as (content, version, _):
             page = lines.read_range(content, chars_max=chars, cancel=call.cancel)
         return Said(text=page.text, note=_note(entry, page, version))
+    except NoRoots:
+        raise  # it is not this file's trouble
     except Refusal as refusal:
         if len(path) > limits.LINE_CHARS_MAX:
             path = "a path"
