@@ -1,5 +1,8 @@
 """Pools: every thread behind the wall, two lanes, fresh pools for fresh roots, and nothing left behind."""
 
+# System calls by their names, small classes without docstrings, look-alikes: all on purpose here.
+# ruff: noqa: D101, PTH208
+
 from __future__ import annotations
 
 import errno
@@ -17,6 +20,7 @@ import weakref
 from collections.abc import Iterator
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -146,7 +150,7 @@ def test_a_cancelled_call_never_starts(pools: Pools, root: Held) -> None:
     late = [pools.run([root], Lane.LONG, ran.append, number) for number in range(20)]
     assert all(future.cancel() for future in late[::2])
     release.set()
-    wait([*blocking, *late], 10)
+    wait(set[Future[Any]]([*blocking, *late]), 10)
     assert sorted(ran) == list(range(1, 20, 2))
 
 
@@ -283,9 +287,9 @@ def test_an_old_kernel_that_forbids_renames_stands_aside_for_read_write_roots(
     root: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_wall, "support", lambda: _landlock.Support(1))
-    assert pool.wall([root]).abi == 0
-    assert "rename" in pool.wall([root]).why_not
-    assert pool.wall([Held(root.handle, Access.READ_ONLY)]).abi == 1
+    assert _wall.wall([root]).abi == 0
+    assert "rename" in _wall.wall([root]).why_not
+    assert _wall.wall([Held(root.handle, Access.READ_ONLY)]).abi == 1
 
 
 @needs_landlock
@@ -326,7 +330,7 @@ def test_an_idle_thread_keeps_no_argument_or_result_alive(pools: Pools, root: He
     assert eventually(lambda: (gc.collect(), argument() is None and result() is None)[1])
 
 
-def test_ordinary_work_needs_nothing_from_outside_the_roots(root: Held, base: pathlib.Path) -> None:
+def test_ordinary_work_needs_nothing_from_outside_the_roots(base: pathlib.Path) -> None:
     """In a fresh process, so that nothing is loaded by chance: text, hashes, images, detection, the search engine."""
     engine = pathlib.Path(sysconfig.get_path("scripts")) / "rg"
     done = subprocess.run(
@@ -338,8 +342,8 @@ def test_ordinary_work_needs_nothing_from_outside_the_roots(root: Held, base: pa
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "utf-16 cp1252 shift_jis big5 idna ok", hashlib.sha256(b"x").hexdigest(), "cp1252 é", "PNG (4, 4) JPEG", "f:1:root", "[2]",
-        "traceback ok",
+        "utf-16 cp1252 shift_jis big5 idna ok", hashlib.sha256(b"x").hexdigest(), "cp1252 é", "PNG (4, 4) JPEG",
+        "f:1:root", "[2]", "traceback ok",
     ]  # fmt: skip
 
 

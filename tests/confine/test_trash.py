@@ -1,5 +1,8 @@
 """Deleted things can be taken back: where they go, under which names, and what a race or a kill may not do."""
 
+# System calls by their names, small classes without docstrings, look-alikes: all on purpose here.
+# ruff: noqa: D101, D102, PTH115, PTH208
+
 from __future__ import annotations
 
 import errno
@@ -89,6 +92,11 @@ def far(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gro
     subprocess.run(["rm", "-rf", root], check=True)
 
 
+def directory(path: pathlib.Path) -> None:
+    (path / "a" / "b").mkdir(parents=True)
+    (path / "a" / "f").write_text("text")
+
+
 # name, and how it is made: each kind of thing goes to the trash whole
 KINDS: dict[str, Callable[[pathlib.Path], object]] = {
     "plain.txt": lambda p: p.write_text("text"),
@@ -98,11 +106,11 @@ KINDS: dict[str, Callable[[pathlib.Path], object]] = {
     os.fsdecode(b"not utf-8 \xff"): lambda p: p.write_text("text"),
     "n" * 255: lambda p: p.write_text("text"),
     "ü" * 127: lambda p: p.write_text("text"),
-    "directory": lambda p: ((p / "a" / "b").mkdir(parents=True), (p / "a" / "f").write_text("text")),
-    "empty directory": lambda p: p.mkdir(),
+    "directory": directory,
+    "empty directory": os.mkdir,
     "link out": lambda p: p.symlink_to("/etc/passwd"),
     "dangling": lambda p: p.symlink_to("nowhere"),
-    "fifo": lambda p: os.mkfifo(p),
+    "fifo": os.mkfifo,
 }
 
 

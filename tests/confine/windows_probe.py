@@ -3,6 +3,9 @@
 Prints one line per check, `ok NAME` or `FAIL NAME: what happened`; exits 0 when all are ok. Stdlib only, no pytest.
 """
 
+# System calls by their names, small classes without docstrings, look-alikes: all on purpose here.
+# ruff: noqa: PT017, SIM105, PTH102, PTH103, PTH116, PTH118, PTH123, PTH208
+
 from __future__ import annotations
 
 import ctypes
@@ -118,7 +121,14 @@ def what_is_missing_or_of_another_kind_says_so(backend: Backend, root: int, path
 @check
 def a_name_never_leads_up_or_aside(backend: Backend, root: int, path: str) -> None:
     put(path + "\\..\\beside", "outside")
-    for name in ("..", "..\\beside", "\\beside", "C:\\windows\\win.ini", "\\??\\C:\\windows\\win.ini", "f\\..\\..\\beside"):
+    for name in (
+        "..",
+        "..\\beside",
+        "\\beside",
+        "C:\\windows\\win.ini",
+        "\\??\\C:\\windows\\win.ini",
+        "f\\..\\..\\beside",
+    ):
         for act in (backend.lstat, backend.open_file, backend.enter):
             try:
                 act(root, name)
