@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rootcellar.sqlite.cipher import Key, KeyProvider, NoKeys
     from rootcellar.sqlite.database import Database, Databases, Import, Query, Run
-    from rootcellar.sqlite.pool import command_line
+    from rootcellar.sqlite.process import command_line
     from rootcellar.sqlite.results import Changed, Checked, Exported, Found, Imported, Listing, Plan
     from rootcellar.sqlite.rows import Cells, Page
 
@@ -62,7 +62,7 @@ __all__ = [
 _HOMES = {
     "cipher": ("Key", "KeyProvider", "NoKeys"),
     "database": ("Database", "Databases", "Import", "Query", "Run"),
-    "pool": ("command_line",),
+    "process": ("command_line",),
     "results": ("Changed", "Checked", "Exported", "Found", "Imported", "Listing", "Plan"),
     "rows": ("Cells", "Page"),
 }

@@ -35,7 +35,9 @@ async def check(session: Session, request: Json) -> Json:
 
     async def told(_db: object) -> Json:
         integrity = [str(row[0]) for row in await session.all(f"PRAGMA integrity_check({_FINDINGS_MAX})")]
-        broken = await session.all("SELECT \"table\", rowid, parent FROM pragma_foreign_key_check LIMIT ?", (_FINDINGS_MAX,))
+        broken = await session.all(
+            'SELECT "table", rowid, parent FROM pragma_foreign_key_check LIMIT ?', (_FINDINGS_MAX,)
+        )
         pages, free, size, journal = [
             (await session.all(f"PRAGMA {name}"))[0][0]
             for name in ("page_count", "freelist_count", "page_size", "journal_mode")
@@ -107,7 +109,9 @@ async def copy(session: Session, request: Json, talk: Talk) -> Json:
             connection.profile = profile
             target.close()
         if finding != "ok":
-            raise errors.Corrupt(f"the copy of `{session.name}` is damaged, as the original is", "`check_database` tells more")
+            raise errors.Corrupt(
+                f"the copy of `{session.name}` is damaged, as the original is", "`check_database` tells more"
+            )
         return {"pages": pages}
 
     return await session.do("copy", work)
@@ -139,7 +143,9 @@ def _search(connection: Connection, word: str, most: int, until: float) -> Json:
             cut = "rows" if len(hits) >= most else "time"
             break
         try:
-            hits += _hits(connection, (str(name), str(kind), bool(without_rowid)), word, min(_HITS_A_TABLE_MAX, most - len(hits)))
+            hits += _hits(
+                connection, (str(name), str(kind), bool(without_rowid)), word, min(_HITS_A_TABLE_MAX, most - len(hits))
+            )
         except apsw.InterruptError:
             if connection.stopped:
                 raise
@@ -158,7 +164,9 @@ def _hits(connection: Connection, table: tuple[str, str, bool], word: str, most:
     sql = connection.ours("SELECT sql FROM sqlite_schema WHERE name = ?", (name,))
     columns = [
         str(column)
-        for column, declared in connection.ours("SELECT name, upper(type) FROM pragma_table_xinfo(?) WHERE hidden <> 1", (name,))
+        for column, declared in connection.ours(
+            "SELECT name, upper(type) FROM pragma_table_xinfo(?) WHERE hidden <> 1", (name,)
+        )
         if _may_hold_text(str(declared))
     ]
     if not columns:
@@ -188,4 +196,3 @@ def _hit(table: str, columns: list[str], row: Any, word: str) -> str:  # noqa: A
             told = f"{'...' if start else ''}{cell_text(piece)}{'...' if start + _SNIPPET_CHARS < len(cell) else ''}"
             return f"{table}.{column}{'' if row[0] is None else f' rowid {row[0]}'}: {told}"
     return f"{table}{'' if row[0] is None else f' rowid {row[0]}'}"
-

@@ -16,7 +16,7 @@ import apsw
 from rootcellar import errors
 from rootcellar.policy import Effect
 from rootcellar.sqlite import lexer
-from rootcellar.sqlite.rows import header, line
+from rootcellar.sqlite.rows import cell_text, header, line
 from rootcellar.sqlite.statement import Fact, Profile, changes_schema, effect_of, tables_of
 
 if TYPE_CHECKING:
@@ -198,12 +198,17 @@ def _delta(item: apsw.TableChange) -> str:
     if item.opcode == apsw.SQLITE_UPDATE and item.old and item.new:
         pairs = zip(item.old, item.new, strict=True)
         parts = [
-            f"{line([old])} -> {line([new])}" if new is not apsw.no_change else line([old])
+            f"{_cell(old)} -> {_cell(new)}" if new is not apsw.no_change else _cell(old)
             for old, new in pairs
             if old is not apsw.no_change or new is not apsw.no_change
         ]
         return "|".join(parts)
-    return line([cell for cell in (item.new or item.old or ()) if cell is not apsw.no_change])
+    return "|".join(_cell(cell) for cell in (item.new or item.old or ()) if cell is not apsw.no_change)
+
+
+def _cell(value: object) -> str:
+    """A value of a changeset as rows show it."""
+    return cell_text(value) if value is None or isinstance(value, int | float | str | bytes) else "?"
 
 
 def _answer(script: Script, recorded: Recorded) -> Json:
@@ -237,7 +242,8 @@ async def apply(session: Session, request: Json, talk: Talk) -> Json:
             connection.commit()
         except apsw.AbortError:
             raise errors.Stale(
-                f"a later change stands in the way ({clashes[0] if clashes else 'a row'})", "undo the later change first"
+                f"a later change stands in the way ({clashes[0] if clashes else 'a row'})",
+                "undo the later change first",
             ) from None
         finally:
             undo(connection)

@@ -71,7 +71,7 @@ class NoKeys:
 
     def key_for(self, database: str) -> Key | None:
         """No key for any database."""
-        del database
+        return None if database else None
 
 
 def unlock(raw: apsw.Connection, words: str) -> None:
@@ -86,7 +86,21 @@ def looks_encrypted(start: bytes, size: int) -> bool:
     """Whether a file without a header could be a SQLCipher database: whole pages of what looks random, no known magic."""
     if size < _BLOCK or size % _BLOCK or len(start) < _BLOCK:
         return False
-    if start.startswith((b"PK", b"\x1f\x8b", b"\xff\xd8", b"\x89PNG", b"%PDF", b"GIF8", b"7z", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")):
+    if start.startswith(
+        (
+            b"PK",
+            b"\x1f\x8b",
+            b"\xff\xd8",
+            b"\x89PNG",
+            b"%PDF",
+            b"GIF8",
+            b"7z",
+            b"Rar!",
+            b"BZh",
+            b"\xfd7zXZ",
+            b"\x28\xb5\x2f\xfd",
+        )
+    ):
         return False
     sample = start[:_SAMPLE]
     counts = Counter(sample)

@@ -26,6 +26,7 @@ from rootcellar.sqlite.statement import Profile
 
 _VERSION_BYTES: Final = slice(18, 20)
 _WAL: Final = b"\x02\x02"
+_CACHE_KIB: Final = 16_000
 _SETTLED_NS: Final = 50_000_000  # a file changed this recently may change again within one tick of its clock
 _HOT_JOURNAL: Final = (apsw.SQLITE_READONLY_ROLLBACK, apsw.SQLITE_READONLY_RECOVERY, apsw.SQLITE_READONLY_CANTLOCK)
 
@@ -54,7 +55,9 @@ def connect(opening: Opening, way: Way) -> Connection:
     hot = ground.refuse_foreign_journal(place.name)
     if hot and opening.profile is Profile.READ and opening.writable == "write":
         _recover(opening)
-    raw = _open(opening, apsw.SQLITE_OPEN_READONLY if opening.profile is Profile.READ else apsw.SQLITE_OPEN_READWRITE, way)
+    raw = _open(
+        opening, apsw.SQLITE_OPEN_READONLY if opening.profile is Profile.READ else apsw.SQLITE_OPEN_READWRITE, way
+    )
     try:
         connection = Connection(raw)
         _first_look(connection, opening)
@@ -131,6 +134,7 @@ def _first_look(connection: Connection, opening: Opening) -> None:
     name = opening.place.name
     try:
         connection.ours("SELECT count(*) FROM sqlite_schema")
+        connection.ours(f"PRAGMA cache_size = -{_CACHE_KIB}")
     except apsw.NotADBError:
         if opening.key:
             raise errors.NeedsKey(

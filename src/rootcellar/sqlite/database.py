@@ -10,7 +10,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
@@ -20,7 +20,8 @@ from rootcellar.policy import Access, Effect
 from rootcellar.sqlite import header, transfer
 from rootcellar.sqlite.cipher import KeyProvider, NoKeys
 from rootcellar.sqlite.header import Header, Sort
-from rootcellar.sqlite.pool import SILENT, Cancel, Listener, Never, Pool
+from rootcellar.sqlite.pool import Pool
+from rootcellar.sqlite.process import SILENT, Cancel, Listener, Never, Worker
 from rootcellar.sqlite.results import Changed, Checked, Exported, Found, Imported, Listing, Plan
 from rootcellar.sqlite.rows import Cells, Page
 from rootcellar.sqlite.statement import Profile
@@ -63,7 +64,7 @@ class Databases:
         self.pool = Pool()
         self.keys: KeyProvider = keys or NoKeys()
         self._asked: OrderedDict[str, tuple[str, Params]] = OrderedDict()
-        self._known: OrderedDict[tuple[int, int], Header] = OrderedDict()
+        self._known: OrderedDict[tuple[int, ...], Header] = OrderedDict()
 
     def close(self) -> None:
         """End all workers; changes in flight are rolled back."""
@@ -74,9 +75,7 @@ class Databases:
         stat = entry.stat()
         if stat.kind is not Kind.FILE:
             raise errors.WrongKind(f"`{entry}` is a {stat.kind.value}, not a database", "name a file")
-        known = self._known.get(stat.identity)
-        if known is None or known.size > stat.size:
-            known = self._look(entry)
+        known = self._known.get(_version(stat)) or self._look(entry)
         return Database(self, entry, stat, known, cancel or Never())
 
     def create(self, entry: Entry, cancel: Cancel | None = None) -> Database:
@@ -93,7 +92,7 @@ class Databases:
     def list(self, entry: Entry, cancel: Cancel | None = None) -> list[Listing]:
         """The databases in and below a directory, found by their first bytes."""
         found: list[Listing] = []
-        for walked in entry.walk(details=Details.STAT, cancel=cancel or _calm()):
+        for walked in entry.walk(details=Details.STAT, cancel=_Watching(cancel or Never())):
             stat = walked.stat
             if stat is None or stat.kind is not Kind.FILE or stat.size < _SMALLEST or stat.size % _SMALLEST:
                 continue
@@ -120,11 +119,11 @@ class Databases:
 
     def _look(self, entry: Entry) -> Header:
         with entry.open_read() as content:
-            start, size, identity = content.read_at(0, header.START_BYTES), content.size, content.stat.identity
+            start, size = content.read_at(0, header.START_BYTES), content.size
         known = header.read_header(start, size, str(entry))
         if not known.wal:
             header.refuse_truncated(known, str(entry))
-        self._known[identity] = known
+        self._known[_version(content.stat)] = known
         if len(self._known) > _KNOWN_MAX:
             self._known.popitem(last=False)
         return known
@@ -165,7 +164,9 @@ class Database:
         told = self._read("query", query, sql=sql, params=params, cursor=query.cursor)
         if told.get("cursor"):
             self.databases.remember(transfer.statement_id(sql, params), sql, params)
-        return Page(tuple(told["columns"]), tuple(told["lines"]), told["cut"], told.get("cursor", ""), tuple(told["notes"]))
+        return Page(
+            tuple(told["columns"]), tuple(told["lines"]), told["cut"], told.get("cursor", ""), tuple(told["notes"])
+        )
 
     def cells(self, query: Query) -> Cells:
         """Typed rows, lossless."""
@@ -244,8 +245,11 @@ class Database:
         """Hand a request to the one writer."""
         return self._ask(Profile.CHANGE, request, seconds, listener)
 
-    def ask_beside(self, request: Json, beside: Json, listener: Listener) -> Json:
-        """Hand a request to a worker of its own that may also write one new file."""
+    def ask_beside(self, request: Json, target: Entry, listener: Listener) -> Json:
+        """Hand a request to a worker of its own that may also write one new, empty file."""
+        stat = target.stat()
+        _, directory, name = place_of(target)
+        beside = {"directory": directory, "name": name, "device": stat.dev, "inode": stat.ino}
         return self._ask(Profile.READ, {**request, "beside": beside}, limits.TRANSFER_S, listener)
 
     def ask_to_read(self, request: Json, seconds: float, listener: Listener) -> Json:
@@ -273,9 +277,8 @@ class Database:
             return worker.ask({**request, "deadline_s": seconds}, listener)
 
     @contextmanager
-    def _worker(self, profile: Profile, beside: Json | None) -> Iterator[Any]:
-        path = self.entry.path_unchecked()
-        directory, name = os.path.split(path)
+    def _worker(self, profile: Profile, beside: Json | None) -> Iterator[Worker]:
+        path, directory, name = place_of(self.entry)
         key = self._key(path)
         writable = "write" if _admits_changes(self.entry) else "read"
         stand: Json = {
@@ -293,13 +296,21 @@ class Database:
         key = self.databases.keys.key_for(path) if self.header.sort is Sort.ENCRYPTED or not self.header.size else None
         if key is None and self.header.sort is Sort.ENCRYPTED:
             raise errors.NeedsKey(
-                f"`{self.entry}` is encrypted, or no database", "if it is yours, run `rootcellar secret set --database PATH`"
+                f"`{self.entry}` is encrypted, or no database",
+                "if it is yours, run `rootcellar secret set --database PATH`",
             )
         return key.reveal() if key else ""
 
-    def renewed(self) -> Database:
-        """The same database, looked at again."""
-        return replace(self, stat=self.entry.stat())
+
+def _version(stat: Stat) -> tuple[int, ...]:
+    """What is the same only while the file is: identities alone are used again."""
+    return (*stat.identity, stat.size, stat.mtime_ns, stat.ctime_ns)
+
+
+def place_of(entry: Entry) -> tuple[str, str, str]:
+    """The path, the directory and the name that the worker is given, and must prove to be the entry."""
+    path = entry.path_unchecked()
+    return path, *os.path.split(path)
 
 
 def refuse_read_only(entry: Entry) -> None:
@@ -319,9 +330,18 @@ def _plain(params: Params) -> list[Cell] | dict[str, Cell]:
     return list(params)
 
 
-def _calm() -> Any:  # noqa: ANN401 - a Cancel with `check`
-    class Calm(Never):
-        def check(self) -> None:
-            """Go on."""
+class _Watching:
+    """A cancellation as a walk takes it."""
 
-    return Calm()
+    def __init__(self, cancel: Cancel) -> None:
+        self._cancel = cancel
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the caller took it back."""
+        return self._cancel.cancelled
+
+    def check(self) -> None:
+        """Raise Cancelled if so."""
+        if self._cancel.cancelled:
+            raise errors.Cancelled("the request was taken back")

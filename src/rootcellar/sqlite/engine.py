@@ -22,7 +22,7 @@ from rootcellar.sqlite.statement import ACTS, Fact, Profile, refusal_of
 from rootcellar.sqlite.wire import BadText, Cell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 Params = "Sequence[Cell] | Mapping[str, Cell]"
 LIBRARY_MIN: Final = (3, 54, 0)
@@ -47,7 +47,7 @@ _SWITCHES: Final = (
     (apsw.SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0),
     (apsw.SQLITE_DBCONFIG_WRITABLE_SCHEMA, 0),
 )
-_SETTINGS: Final = ("temp_store=2", "mmap_size=0", "cell_size_check=ON", "foreign_keys=ON", "cache_size=-16000")
+_SETTINGS: Final = ("temp_store=2", "mmap_size=0", "cell_size_check=ON", "foreign_keys=ON")  # none reads the file
 
 
 def library_version() -> tuple[int, ...]:
@@ -121,6 +121,7 @@ class Connection:
         self.stopped = ""
         self.budget: Budget | None = None
         self._facts: list[Fact] = []
+        self._denied = Fact("")
         self._warmed = -1
         raw.authorizer = self._authorize
 
@@ -156,7 +157,7 @@ class Connection:
     def close(self) -> None:
         """Let go of the file. A read-only connection to a WAL database cannot lock to tidy up: that is no failure."""
         try:
-            self.raw.close(True)  # noqa: FBT003 - apsw's own signature
+            self.raw.close(True)
         except (apsw.IOError, apsw.ReadOnlyError, apsw.BusyError):
             return
 
@@ -203,7 +204,9 @@ class Connection:
         cursor.exec_trace = lambda traced, text, _bindings: began(traced, text)
         return cursor.execute(sql, parameters, can_cache=False)
 
-    def _authorize(self, code: int, first: str | None, second: str | None, schema: str | None, within: str | None) -> int:
+    def _authorize(
+        self, code: int, first: str | None, second: str | None, schema: str | None, within: str | None
+    ) -> int:
         if self.profile is Profile.OURS:
             return _OK
         fact = Fact(ACTS.get(code, f"ACT_{code}"), first, second, schema, within)
@@ -211,13 +214,14 @@ class Connection:
         why = refusal_of(self.profile, fact)
         if not why:
             return _OK
-        self.denial = self.denial or why
+        if not self.denial:
+            self.denial, self._denied = why, fact
         return _DENY
 
     def _is_shadow(self) -> bool:
         """R-trees prepare writes on their own tables when they are first touched, even for a read."""
-        denied = self._facts[-1] if self._facts else Fact("")
-        return denied.act in _SHADOWS and (denied.first or "").endswith(("_node", "_rowid", "_parent"))
+        inner = (self._denied.first or "").endswith(("_node", "_rowid", "_parent"))
+        return inner and self._denied.act in _SHADOWS
 
     def _warm(self) -> bool:
         """Touch every virtual table once with nothing refused; False when that was done for this schema already."""
@@ -257,10 +261,14 @@ class Cursor:
     def _began(self, traced: apsw.Cursor, text: str) -> bool:
         if not lexer.is_blank(self._sql[len(text) :]):
             raise errors.Forbidden("more than one statement was given", "send one statement at a time")
-        if self._connection.profile is Profile.READ and not traced.is_readonly:
+        if self._connection.profile is Profile.READ and not (traced.is_readonly or self._is_pragma()):
             raise errors.Forbidden("the statement would change the database", "use `change_database` for changes")
         self.names = tuple(name for name, _type in traced.get_description()) if traced.has_vdbe else ()
         return True
+
+    def _is_pragma(self) -> bool:
+        """`PRAGMA journal_mode` only tells the mode, yet its program could change it: the authorizer saw no value."""
+        return any(fact.act == "PRAGMA" for fact in self._connection.facts)
 
     @property
     def description(self) -> tuple[tuple[str, None, None, None, None, None, None], ...]:
@@ -304,7 +312,7 @@ class Cursor:
     def close(self) -> None:
         """Let the statement go."""
         if self._raw is not None:
-            self._raw.close(True)  # noqa: FBT003 - apsw's own signature
+            self._raw.close(True)
 
 
 def readable(sql: str, columns: int) -> str:

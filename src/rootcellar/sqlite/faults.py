@@ -49,7 +49,10 @@ def refusal(error: apsw.Error, name: str, sql: str, connection: Connection | Non
     if isinstance(error, apsw.ConstraintError):
         return errors.Constraint(f"{said}", "nothing was changed: mend the values and try again")
     if isinstance(error, apsw.BindingsError | apsw.MismatchError | apsw.RangeError):
-        return errors.BadArgument(f"the parameters do not fit the statement: {_bindings(said)}", "give one value for each `?`, or an object with each `:name`")
+        return errors.BadArgument(
+            f"the parameters do not fit the statement: {_bindings(said)}",
+            "give one value for each `?`, or an object with each `:name`",
+        )
     if isinstance(error, apsw.CorruptError) and "schema" in said:
         return errors.Corrupt(f"the schema of `{name}` is damaged: {said}", "restore a backup")
     for kind, (fault, message, hint) in _PLAIN.items():
@@ -82,7 +85,9 @@ def _bad_sql(error: apsw.Error, said: str, sql: str, connection: Connection | No
         where, hint = " (the statement ends too early)", "finish it"
     else:
         hint = _nearest(said, connection) if connection is not None else ""
-    return errors.BadSql(f"SQLite says: {said}{where}", hint or "mend the statement; `describe_database` shows the tables")
+    return errors.BadSql(
+        f"SQLite says: {said}{where}", hint or "mend the statement; `describe_database` shows the tables"
+    )
 
 
 def _character(sql: str, offset: int) -> int:
@@ -111,7 +116,11 @@ def _nearest(said: str, connection: Connection) -> str:
     missing, no_column = _MISSING.fullmatch(said), _NO_COLUMN_IN.fullmatch(said)
     try:
         if missing and missing.group(1) == "table":
-            return _offer(missing.group(2), _names(connection, "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')"), "tables")
+            return _offer(
+                missing.group(2),
+                _names(connection, "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')"),
+                "tables",
+            )
         if missing and missing.group(1) == "column":
             read = tuple(dict.fromkeys(f.first for f in connection.facts if f.act == "READ" and f.first))
             wanted = missing.group(2)

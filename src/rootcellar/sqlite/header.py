@@ -49,7 +49,9 @@ class Header:
 def read_header(start: bytes, size: int, name: str) -> Header:
     """The header, or the refusal that says what the file is instead."""
     if not size:
-        raise errors.EmptyFile(f"`{name}` is empty: no database yet", "`change_database` with `create: true` makes one in it")
+        raise errors.EmptyFile(
+            f"`{name}` is empty: no database yet", "`change_database` with `create: true` makes one in it"
+        )
     if not start.startswith(MAGIC):
         if looks_encrypted(start, size):
             return Header(Sort.ENCRYPTED, size)
@@ -60,7 +62,9 @@ def read_header(start: bytes, size: int, name: str) -> Header:
         raise errors.Truncated(f"`{name}` ends inside its header", "restore a backup")
     read_version, schema = start[19], _u32(start, 44)
     if read_version > _NEWEST_READ or schema > _NEWEST_SCHEMA:
-        raise errors.NewerFormat(f"`{name}` has a format newer than this SQLite", "open it with the program that wrote it")
+        raise errors.NewerFormat(
+            f"`{name}` has a format newer than this SQLite", "open it with the program that wrote it"
+        )
     raw_size = int.from_bytes(start[16:18], "big")
     page_size = 65_536 if raw_size == 1 else raw_size
     if page_size < 512 or page_size & (page_size - 1):  # noqa: PLR2004 - the format's smallest page
@@ -73,7 +77,9 @@ def refuse_truncated(header: Header, name: str) -> None:
     """Without a log, a file shorter than its header says has lost its end."""
     if header.pages and header.size < header.pages * header.page_size:
         missing = header.pages * header.page_size - header.size
-        raise errors.Truncated(f"the last {missing:,} bytes of `{name}` are missing", "restore a backup, or copy the file anew")
+        raise errors.Truncated(
+            f"the last {missing:,} bytes of `{name}` are missing", "restore a backup, or copy the file anew"
+        )
 
 
 def tables(read_at: Callable[[int, int], bytes], header: Header) -> tuple[str, ...] | None:
@@ -93,7 +99,8 @@ def tables(read_at: Callable[[int, int], bytes], header: Header) -> tuple[str, .
 
 
 def _schema(read_at: Callable[[int, int], bytes], page_size: int) -> Iterator[tuple[str, str]]:
-    waiting, seen = [1], set()
+    waiting: list[int] = [1]
+    seen: set[int] = set()
     while waiting and len(seen) < _PAGES_MAX:
         number = waiting.pop()
         if number in seen or number < 1:

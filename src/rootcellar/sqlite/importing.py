@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from rootcellar.sqlite.engine import Connection
     from rootcellar.sqlite.session import Session
-    from rootcellar.sqlite.talk import Talk
     from rootcellar.sqlite.tabular import Batch
+    from rootcellar.sqlite.talk import Talk
     from rootcellar.sqlite.wire import Json
 
 _DELIMITERS: Final = {"csv": ",", "tsv": "\t"}

@@ -56,7 +56,9 @@ async def _hints(session: Session, details: list[str]) -> list[str]:
             columns = ", ".join(re.findall(r"(\w+)=\?", terms))
             hints.append(f"an index on {table}({columns}) is built anew for every run of this query: create it once")
         elif (scan := _SCAN.match(detail)) and await _is_large(session, scan.group(1)):
-            hints.append(f"every row of {scan.group(1)} is read: an index on the columns it is filtered or joined by saves that")
+            hints.append(
+                f"every row of {scan.group(1)} is read: an index on the columns it is filtered or joined by saves that"
+            )
         elif detail.startswith("USE TEMP B-TREE"):
             hints.append(f"rows are sorted ({detail[16:].lower()}): an index in that order saves it")
     return list(dict.fromkeys(hints))
@@ -64,7 +66,9 @@ async def _hints(session: Session, details: list[str]) -> list[str]:
 
 async def _is_large(session: Session, table: str) -> bool:
     """Whether a scan of this table costs anything; aliases and subqueries are left alone."""
-    found = await session.all("SELECT name FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE", (table,))
+    found = await session.all(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE", (table,)
+    )
     if not found:
         return False
     quoted = str(found[0][0]).replace('"', '""')

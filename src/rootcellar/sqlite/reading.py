@@ -44,7 +44,8 @@ async def _page(session: Session, sql: str, params: Any, budget: Budget, at: Cur
         if keyed is None:
             raise errors.Stale("the table this cursor goes through has changed", "run the query again without `cursor`")
         fetched = await _fetch(session, keyed.sql(at.after), params, budget)
-        names, rows, last = fetched.names[:-1], [row[:-1] for row in fetched], fetched[-1][-1] if fetched else None
+        names, rows = fetched.names[:-1], [row[:-1] for row in fetched]
+        last: object = fetched[-1][-1] if fetched else None
     else:
         fetched = await _fetch(session, *_skipping(sql, params, budget, at.skip if at else 0))
         names, rows, last = fetched.names, list(fetched), None
@@ -93,7 +94,9 @@ async def _fetch(session: Session, sql: str, params: Any, budget: Budget) -> Fet
         return await session.fetch(sql, params, budget)
     except UnicodeDecodeError:
         names = (await session.fetch(sql, params, Budget(0, 0))).names
-        raw = await session.fetch(engine.readable(sql, len(names)), params, Budget(budget.rows, budget.bytes, budget.skip))
+        raw = await session.fetch(
+            engine.readable(sql, len(names)), params, Budget(budget.rows, budget.bytes, budget.skip)
+        )
     fetched = Fetched(engine.told(row) for row in raw)
     fetched.cut, fetched.names, fetched.facts = raw.cut, names, raw.facts
     return fetched

@@ -50,7 +50,9 @@ class Changed:
         if self.schema:
             parts.append("the schema")
         told = ", ".join(parts) or "nothing"
-        lines = [f"Dry run, rolled back; it would change: {told} ({self.effect.value})" if self.dry else f"Changed: {told}"]
+        lines = [
+            f"Dry run, rolled back; it would change: {told} ({self.effect.value})" if self.dry else f"Changed: {told}"
+        ]
         lines += self.returned
         if self.dry and self.sample:
             lines += ["For example:", *self.sample]
@@ -77,7 +79,9 @@ class Imported:
         """The table, its columns when it is new, the rows left out."""
         lines = [f"Imported {_rows(self.rows)} into {'the new table ' if self.created else ''}{self.table}"]
         if self.created:
-            lines.append(", ".join(f"{name} {kind}".strip() for name, kind in zip(self.columns, self.kinds, strict=True)))
+            lines.append(
+                ", ".join(f"{name} {kind}".strip() for name, kind in zip(self.columns, self.kinds, strict=True))
+            )
         if self.bad:
             lines += [f"{_rows(self.bad_count)} left out:", *self.bad]
         return "\n".join(lines)
@@ -153,7 +157,9 @@ class Listing:
         if self.tables is not None:
             few = 8
             names = ", ".join(self.tables[:few]) + (", ..." if len(self.tables) > few else "")
-            marks.append(f"{len(self.tables):,} table{'' if len(self.tables) == 1 else 's'}" + (f": {names}" if names else ""))
+            marks.append(
+                f"{len(self.tables):,} table{'' if len(self.tables) == 1 else 's'}" + (f": {names}" if names else "")
+            )
         if self.note:
             marks.append(self.note)
         return f"{self.path} ({self.bytes:,} bytes{''.join('; ' + mark for mark in marks)})"

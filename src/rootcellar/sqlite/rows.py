@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _PREVIEW_BYTES: Final = 16
-_PLAIN: Final = re.compile(r"(?![+\-.]?\d|[+\-]?(?:inf|nan)\b|NULL$|[ <\"])[^|\x00-\x1f\x7f-\x9f\\\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]*(?<! )", re.IGNORECASE)
+_PLAIN: Final = re.compile(
+    r"(?![+\-.]?\d|[+\-]?(?:inf|nan)\b|NULL$|[ <\"])[^|\x00-\x1f\x7f-\x9f\\\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]*(?<! )",
+    re.IGNORECASE,
+)
 _NAME: Final = re.compile(r"[^|\x00-\x1f\x7f-\x9f\\\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?)?")
 _MAGIC: Final = (

@@ -78,7 +78,9 @@ async def _all(session: Session) -> list[str]:
     counted = await _count(session, [t for t in tables if t.kind != "view"])
     lines = [await _title(session, tables, counted)]
     if len(tables) > _FULL_TABLES_MAX:
-        lines.append(f"Too many to describe at once: name one with `table`. The first {min(len(tables), _LISTED_MAX):,}:")
+        lines.append(
+            f"Too many to describe at once: name one with `table`. The first {min(len(tables), _LISTED_MAX):,}:"
+        )
         return lines + [f"{_heading(table)}, {table.columns} columns" for table in tables[:_LISTED_MAX]]
     triggers = await _triggers(session)
     for table in tables:
@@ -178,7 +180,7 @@ async def _count_one(session: Session, table: Table) -> tuple[int, bool]:
     counted = int((await session.all(f"SELECT count(*) FROM (SELECT 1 FROM {name} LIMIT {bound + 1})"))[0][0])
     if counted <= bound:
         return counted, True
-    if (await session.all("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat1'")):
+    if await session.all("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat1'"):
         known = await session.all("SELECT max(CAST(stat AS INTEGER)) FROM sqlite_stat1 WHERE tbl = ?", (table.name,))
         if known[0][0]:
             return max(counted, int(known[0][0])), False
@@ -234,5 +236,9 @@ def _column(row: tuple[Any, ...], keys: list[str], single: dict[str, tuple[Any, 
 
 def _target(rows: list[tuple[Any, ...]]) -> str:
     columns = [str(row[3]) for row in rows if row[3]]
-    acts = [f" on {what} {how.lower()}" for what, how in (("update", rows[0][4]), ("delete", rows[0][5])) if how != "NO ACTION"]
+    acts = [
+        f" on {what} {how.lower()}"
+        for what, how in (("update", rows[0][4]), ("delete", rows[0][5]))
+        if how != "NO ACTION"
+    ]
     return f"{rows[0][1]}{f'({chr(44).join(columns)})' if columns else ''}{''.join(acts)}"

@@ -19,6 +19,10 @@ from rootcellar.policy import Effect
 from rootcellar.sqlite import lexer
 
 
+def _words_of(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 class Profile(Enum):
     """What a connection admits."""
 
@@ -54,22 +58,25 @@ _DDL: Final = frozenset(
 _CHANGES: Final = _READS | _DDL | {"INSERT", "UPDATE", "DELETE", "REINDEX", "ANALYZE"}
 
 # Functions of the bundled library that read nothing but their arguments and the rows before them.
-FUNCTIONS: Final = frozenset(
-    """-> ->> abs acos acosh asin asinh atan atan2 atanh avg bm25 ceil ceiling changes char coalesce concat concat_ws cos
-    cosh count cume_dist current_date current_time current_timestamp date datetime degrees dense_rank exp first_value
-    floor format fts5 fts5_get_locale fts5_insttoken fts5_locale fts5_source_id geopoly_area geopoly_bbox geopoly_blob
-    geopoly_ccw geopoly_contains_point geopoly_group_bbox geopoly_json geopoly_overlap geopoly_regular geopoly_svg
-    geopoly_within geopoly_xform glob group_concat hex highlight if ifnull iif instr json json_array json_array_insert
-    json_array_length json_each json_error_position json_extract json_group_array json_group_object json_insert
-    json_object json_patch json_pretty json_quote json_remove json_replace json_set json_tree json_type json_valid jsonb
-    jsonb_array jsonb_array_insert jsonb_extract jsonb_group_array jsonb_group_object jsonb_insert jsonb_object
-    jsonb_patch jsonb_remove jsonb_replace jsonb_set julianday lag last_insert_rowid last_value lead length like
-    likelihood likely ln log log10 log2 lower ltrim match matchinfo max median min mod nth_value ntile nullif
-    octet_length offsets percent_rank percentile percentile_cont percentile_disc pi pow power printf quote radians raise
-    random randomblob rank regexp replace round row_number rtreecheck rtreedepth rtreenode rtrim sign sin sinh snippet
-    sqlite_compileoption_get sqlite_compileoption_used sqlite_source_id sqlite_version sqrt strftime string_agg substr
-    substring subtype sum tan tanh time timediff total total_changes trim trunc typeof unhex unicode unistr unistr_quote
-    unixepoch unlikely upper zeroblob""".split()
+FUNCTIONS: Final = _words_of(
+    """
+    -> ->> abs acos acosh asin asinh atan atan2 atanh avg bm25 ceil ceiling changes char coalesce concat
+    concat_ws cos cosh count cume_dist current_date current_time current_timestamp date datetime degrees
+    dense_rank exp first_value floor format fts5 fts5_get_locale fts5_insttoken fts5_locale fts5_source_id
+    geopoly_area geopoly_bbox geopoly_blob geopoly_ccw geopoly_contains_point geopoly_group_bbox geopoly_json
+    geopoly_overlap geopoly_regular geopoly_svg geopoly_within geopoly_xform glob group_concat hex highlight
+    if ifnull iif instr json json_array json_array_insert json_array_length json_each json_error_position
+    json_extract json_group_array json_group_object json_insert json_object json_patch json_pretty json_quote
+    json_remove json_replace json_set json_tree json_type json_valid jsonb jsonb_array jsonb_array_insert
+    jsonb_extract jsonb_group_array jsonb_group_object jsonb_insert jsonb_object jsonb_patch jsonb_remove
+    jsonb_replace jsonb_set julianday lag last_insert_rowid last_value lead length like likelihood likely ln
+    log log10 log2 lower ltrim match matchinfo max median min mod nth_value ntile nullif octet_length offsets
+    percent_rank percentile percentile_cont percentile_disc pi pow power printf quote radians raise random
+    randomblob rank regexp replace round row_number rtreecheck rtreedepth rtreenode rtrim sign sin sinh
+    snippet sqlite_compileoption_get sqlite_compileoption_used sqlite_source_id sqlite_version sqrt strftime
+    string_agg substr substring subtype sum tan tanh time timediff total total_changes trim trunc typeof unhex
+    unicode unistr unistr_quote unixepoch unlikely upper zeroblob
+    """
 )
 # `ALTER TABLE` and full-text tables call these while they work; they do nothing when called alone.
 _INNER_FUNCTIONS: Final = frozenset(
@@ -78,15 +85,19 @@ _INNER_FUNCTIONS: Final = frozenset(
      "sqlite_fail", "optimize"}
 )  # fmt: skip
 
-_PRAGMAS_BARE: Final = frozenset(
-    """application_id auto_vacuum cache_size collation_list compile_options data_version encoding foreign_key_check
-    foreign_keys freelist_count function_list integrity_check journal_mode max_page_count module_list page_count
-    page_size pragma_list quick_check query_only recursive_triggers schema_version secure_delete synchronous table_list
-    temp_store user_version wal_autocheckpoint""".split()
+_PRAGMAS_BARE: Final = _words_of(
+    """
+    application_id auto_vacuum cache_size collation_list compile_options data_version encoding
+    foreign_key_check foreign_keys freelist_count function_list integrity_check journal_mode max_page_count
+    module_list page_count page_size pragma_list quick_check query_only recursive_triggers schema_version
+    secure_delete synchronous table_list temp_store user_version wal_autocheckpoint
+    """
 )
-_PRAGMAS_WITH_NAME: Final = frozenset(
-    """foreign_key_check foreign_key_list index_info index_list index_xinfo integrity_check quick_check table_info
-    table_list table_xinfo""".split()
+_PRAGMAS_WITH_NAME: Final = _words_of(
+    """
+    foreign_key_check foreign_key_list index_info index_list index_xinfo integrity_check quick_check
+    table_info table_list table_xinfo
+    """
 )
 _PRAGMAS_THAT_SET: Final = frozenset({"user_version", "application_id", "defer_foreign_keys"})
 _MODULES: Final = frozenset({"fts3", "fts4", "fts5", "fts5vocab", "rtree", "rtree_i32", "geopoly"})

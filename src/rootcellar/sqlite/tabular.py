@@ -76,7 +76,9 @@ def separated(pieces: Iterable[str], delimiter: str) -> Iterator[Batch]:
         try:
             rows = list(itertools.islice(reader, BATCH_ROWS))
         except csv.Error as error:
-            raise errors.NotText(f"line {reader.line_num}: {error}", "mend the quotes there, or import it as TSV") from error
+            raise errors.NotText(
+                f"line {reader.line_num}: {error}", "mend the quotes there, or import it as TSV"
+            ) from error
         if not rows:
             return
         if reader.line_num - before == len(rows):
@@ -153,7 +155,9 @@ def type_of(column: Sequence[Any]) -> str:
             return "TEXT"
         return "INTEGER" if _INTEGERS.fullmatch(joined) else "REAL" if _REALS.fullmatch(joined) else "TEXT"
     kinds = {type(cell) for cell in column if cell is not None}
-    return "INTEGER" if kinds == {int} else "REAL" if kinds and kinds <= {int, float} else "TEXT" if kinds <= {str} else ""
+    return (
+        "INTEGER" if kinds == {int} else "REAL" if kinds and kinds <= {int, float} else "TEXT" if kinds <= {str} else ""
+    )
 
 
 def fits(column: Sequence[str], kind: str) -> bool:

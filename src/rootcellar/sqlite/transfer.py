@@ -6,7 +6,6 @@ database is written by SQLite: into a new, empty file that the server made, in a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from rootcellar import errors, limits
 from rootcellar.sqlite.marks import Cursor, statement_id
-from rootcellar.sqlite.pool import Listener
+from rootcellar.sqlite.process import Listener
 from rootcellar.sqlite.results import Exported, Imported
 from rootcellar.sqlite.wire import Json
 
@@ -50,9 +49,11 @@ def cursor_statement(cursor: str) -> str:
 
 def format_of(name: str, wanted: str) -> str:
     """The format asked for, or the one the name's ending says."""
-    found = wanted or FORMATS.get(os.path.splitext(name)[1].lower(), "")
+    found = wanted or FORMATS.get("." + name.lower().rpartition(".")[2], "")
     if not found:
-        raise errors.BadArgument(f"the name `{name}` does not tell its format", "name it, or say `format`: csv, tsv, json, jsonl")
+        raise errors.BadArgument(
+            f"the name `{name}` does not tell its format", "name it, or say `format`: csv, tsv, json, jsonl"
+        )
     return found
 
 
@@ -110,7 +111,8 @@ def export(
         size += len(data)
         if size > limits.EXPORT_BYTES_MAX:
             raise errors.TooLarge(
-                f"the export is over {limits.EXPORT_BYTES_MAX // limits.MIB} MiB", "export fewer rows, or to a `.sqlite` file"
+                f"the export is over {limits.EXPORT_BYTES_MAX // limits.MIB} MiB",
+                "export fewer rows, or to a `.sqlite` file",
             )
         parts.append(data)
 
@@ -130,9 +132,7 @@ def _beside(database: Database, request: Json, target: Entry, progress: Progress
     target.create(b"")
     try:
         stat = target.stat()
-        directory, name = os.path.split(target.path_unchecked())
-        beside = {"directory": directory, "name": name, "device": stat.dev, "inode": stat.ino}
-        told = database.ask_beside(request, beside, Listener(progress=progress))
+        told = database.ask_beside(request, target, Listener(progress=progress))
         after = target.stat()
         if after.identity != stat.identity:
             raise errors.Stale(f"`{target}` was exchanged while it was written", "try again")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import apsw
 
 from rootcellar import errors, limits
-from rootcellar.sqlite import care, change, exporting, faults, ground, importing, plan, reading, schema, wire
+from rootcellar.sqlite import care, change, exporting, faults, ground, importing, plan, reading, schema
 from rootcellar.sqlite.connect import Opening
 from rootcellar.sqlite.engine import LIBRARY_MIN, library_version
 from rootcellar.sqlite.ground import HeldVfs, Place
@@ -140,13 +140,17 @@ class Worker:
 
     async def _answer(self, request: Json) -> None:
         self._serial = int(request.get("serial", 0))
-        timer = asyncio.get_running_loop().call_later(float(request.get("deadline_s", limits.QUERY_S)), self._stop, "time")
+        timer = asyncio.get_running_loop().call_later(
+            float(request.get("deadline_s", limits.QUERY_S)), self._stop, "time"
+        )
         try:
             answer = await self._do(request)
         except errors.Refusal as error:
             answered = frame(Kind.REFUSED, pack(_told(error)))
         except MemoryError:
-            answered = frame(Kind.REFUSED, pack(_told(errors.TooLarge("the answer needs too much memory", "select less"))))
+            answered = frame(
+                Kind.REFUSED, pack(_told(errors.TooLarge("the answer needs too much memory", "select less")))
+            )
         else:
             answered = frame(Kind.ANSWER, pack(answer))
         finally:
