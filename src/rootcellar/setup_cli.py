@@ -285,8 +285,10 @@ def _folder(root: str) -> str:
     path = os.path.abspath(os.path.expanduser(root))
     if not ambient.is_directory(path):
         raise BadArgument(f"`{root}` is not a folder", "name folders that exist")
-    if Path(path).parent == Path(path):
-        raise BadArgument(f"`{root}` is the whole disk", "name a folder in it")
+    from rootcellar.confine.system import why_not
+
+    if why := why_not(path):
+        raise BadArgument(f"`{root}` cannot be granted: {why}", "name another folder")
     return path
 
 
