@@ -55,16 +55,18 @@ class Dropped:
 
 
 class Anchor:
-    """An open directory; closed when nothing refers to it any more."""
+    """An open directory; closed when nothing refers to it any more.
+
+    By `weakref.finalize`, not `__del__`: that runs while weak references still lead here, so another thread could take
+    up an anchor whose handle is being closed, and with it whatever gets that number next.
+    """
 
     __slots__ = ("__weakref__", "backend", "handle", "identity", "real")
 
     def __init__(self, backend: Backend, handle: int, real: str) -> None:
         self.backend, self.handle, self.real = backend, handle, real
+        weakref.finalize(self, backend.close, handle).atexit = False
         self.identity = backend.lstat(handle, ".").identity
-
-    def __del__(self) -> None:
-        self.backend.close(self.handle)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
