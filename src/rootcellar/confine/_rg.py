@@ -22,6 +22,7 @@ from importlib import metadata
 from typing import IO, TYPE_CHECKING, Final, Self
 
 from rootcellar import limits
+from rootcellar.confine.resolve import Ending
 from rootcellar.errors import Busy, Failed
 
 if sys.platform == "linux":
@@ -196,3 +197,9 @@ def _bound(pid: int) -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError, ValueError):
             resource.prlimit(pid, resource.RLIMIT_AS, (_MEMORY_BYTES_MAX, _MEMORY_BYTES_MAX))
+
+
+def place(entry: Entry) -> tuple[str, ...]:
+    """The real names between the root and an entry, for the child's command line."""
+    with entry.find(Ending.FOLLOW) as found:
+        return found.parts

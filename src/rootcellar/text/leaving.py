@@ -117,3 +117,55 @@ def read_rules(directory: Entry, *, sorted_first: str) -> dict[str, str]:
                 continue
             texts[name] = data.decode("utf-8", "surrogateescape")
     return texts
+
+
+class Judge:
+    """The rules that an engine of its own does not see: those above where a search began, and what answers them."""
+
+    def __init__(self, start: Entry) -> None:
+        self._start, self._case = start, case_of(start)
+        self._known: dict[tuple[str, ...], Ignore] = {(): above(start)}
+        self._needed = any(self._known[()].levels)
+        self._judged: dict[tuple[str, ...], bool] = {(): False}
+        self._own = False  # whether the start's own files have been read
+
+    @property
+    def at_root(self) -> tuple[str, ...]:
+        """The ignore files of the root, weakest first, when no directory between it and the start has any."""
+        depths = {depth for chain in self._known[()].levels for depth, _ in chain}
+        if depths != {0}:
+            return ()
+        names = (*FILES, EXCLUDE)
+        return tuple(names[n] for n in reversed(range(len(names))) if self._known[()].levels[n])
+
+    def leaves_out(self, names: tuple[str, ...]) -> bool:
+        """Whether a file below the start is left out, itself or with a directory around it."""
+        if not self._needed:
+            return False
+        if names not in self._judged:
+            parents = names[:-1]
+            out = self._leaves_out_directory(parents) or self._rules(parents).leaves_out(names[-1], directory=False)
+            self._judged[names] = out
+        return self._judged[names]
+
+    def _leaves_out_directory(self, names: tuple[str, ...]) -> bool:
+        if names not in self._judged:
+            parents = names[:-1]
+            out = self._leaves_out_directory(parents) or self._rules(parents).leaves_out(names[-1], directory=True)
+            self._judged[names] = out
+        return self._judged[names]
+
+    def _rules(self, names: tuple[str, ...]) -> Ignore:
+        """The rules in force in a directory below the start."""
+        if names not in self._known:
+            outer = self._rules(names[:-1])
+            inner = Ignore(f"{outer.prefix}{names[-1]}/", outer.levels)
+            self._known[names] = inner.within(
+                inner.prefix, read_rules(self._start.below(names), sorted_first=""), self._case
+            )
+        rules = self._known[names]
+        if not names and not self._own:
+            self._own = True
+            rules = rules.within(rules.prefix, read_rules(self._start, sorted_first=""), self._case)
+            self._known[()] = rules
+        return rules
