@@ -36,6 +36,13 @@ def shared_place(backend: Backend) -> Iterator[Place]:
 
 
 @pytest.fixture
+def quick_place(backend: Backend) -> Iterator[Place]:
+    """A tree in memory, where durability costs nothing, if there is such a place."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as base:
+        yield Place(Path(os.path.realpath(base)) / "base", backend)
+
+
+@pytest.fixture
 def no_leaks() -> Iterator[Callable[[], int]]:
     """The test must close what it opens."""
     gc.collect()

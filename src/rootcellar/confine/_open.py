@@ -19,6 +19,8 @@ Rules for a backend:
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from dataclasses import dataclass
 from enum import Enum
@@ -210,7 +212,13 @@ class Backend(Protocol):
         """Make the file's bytes durable."""
 
     def sync_directory(self, directory: int) -> None:
-        """Make the directory's names durable, as far as it can be done; never raises, for the change is made by then."""
+        """Make the directory's names durable, as far as can be; never raises, for the change is made by then."""
+
+
+def shut(fd: int) -> None:
+    """Close what was only read, or is durable already: it is closed whatever the answer, and nothing is lost."""
+    with contextlib.suppress(OSError):
+        os.close(fd)
 
 
 def choose() -> Backend:

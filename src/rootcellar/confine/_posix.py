@@ -1,7 +1,8 @@
 """The POSIX backend's hands: drafts, renames that refuse or exchange, removals and copies, all by directory handle.
 
 Renames: POSIX has none that refuses a taken name; systems that do override `_rename_new` and `_exchange`. Elsewhere a
-name is taken first with a placeholder of our own, and a replaced file is compared just before instead of just after.
+file gets its new name as a second link, or a placeholder of our own takes the name first; and a file to replace is
+compared just before instead of just after.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from rootcellar.confine.drafts import private_name
 
 _UNSYNCABLE: Final = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)
 _NO_EXCHANGE: Final = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+_NO_LINKS: Final = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK)
 CHUNK: Final = 1 << 20  # one read of a copy: long enough to be fast, short enough to be cancelled
 
 
@@ -60,6 +62,7 @@ class PosixBackend(PosixLook):
         """Swap the two names, look at what came out, and swap back if it is not what we meant to replace."""
         if not _same(self.lstat(directory, name), expected):
             raise Displaced
+        ours = self.fstat(draft.fd).identity
         private = self._named(directory, draft)
         try:
             self._exchange(directory, private, name)
@@ -69,9 +72,13 @@ class PosixBackend(PosixLook):
             os.rename(private, name, src_dir_fd=directory, dst_dir_fd=directory)
             draft.name = None
             return
-        ours = self.fstat(draft.fd).identity
         for _ in range(TRIES):
-            if _same(self.lstat(directory, private), expected):
+            try:
+                is_expected = _same(self.lstat(directory, private), expected)
+            except OSError:  # what came out cannot be seen: back with it
+                self._exchange(directory, private, name)
+                raise
+            if is_expected:
                 with contextlib.suppress(OSError):  # it is done; `discard` tries again
                     os.unlink(private, dir_fd=directory)
                     draft.name = None
@@ -127,21 +134,38 @@ class PosixBackend(PosixLook):
         except OSError as error:
             if error.errno not in _NO_EXCHANGE:
                 raise
-            self._rename_by_placeholder(source, name, target, new)
+            if self.lstat(source, name).kind is Kind.DIRECTORY:
+                os.mkdir(new, 0o700, dir_fd=target)
+                self._rename_over_own(source, name, target, new, Kind.DIRECTORY)
+            else:
+                self._rename_by_link(source, name, target, new)
 
-    def _rename_by_placeholder(self, source: int, name: str, target: int, new: str) -> None:
-        """Making the new name fails when it is taken; the rename then replaces at most our own empty placeholder."""
-        if self.lstat(source, name).kind is Kind.DIRECTORY:
-            os.mkdir(new, 0o700, dir_fd=target)
-            undo = os.rmdir
-        else:
-            os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=target))
-            undo = os.unlink
+    def _rename_by_link(self, source: int, name: str, target: int, new: str) -> None:
+        """A second name cannot be one that is taken; then the first goes. A kill in between leaves both."""
+        try:
+            os.link(name, new, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            placeholder = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=target)
+            with contextlib.suppress(OSError):
+                os.close(placeholder)
+            self._rename_over_own(source, name, target, new, Kind.FILE)
+            return
+        try:
+            os.unlink(name, dir_fd=source)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(new, dir_fd=target)
+            raise
+
+    def _rename_over_own(self, source: int, name: str, target: int, new: str, kind: Kind) -> None:
+        """Making the new name would have failed had it been taken; this replaces at most our empty placeholder."""
         try:
             os.rename(name, new, src_dir_fd=source, dst_dir_fd=target)
         except OSError:
             with contextlib.suppress(OSError):
-                undo(new, dir_fd=target)
+                self.remove(target, new, kind)
             raise
 
     def _rename_new(self, source: int, name: str, target: int, new: str) -> None:  # noqa: ARG002

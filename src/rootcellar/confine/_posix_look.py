@@ -18,7 +18,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING, Final
 
-from rootcellar.confine._open import Kind, LinkFound, OddFile, Stat
+from rootcellar.confine._open import Kind, LinkFound, OddFile, Stat, shut
 from rootcellar.errors import BadName
 
 if TYPE_CHECKING:
@@ -89,9 +89,9 @@ class PosixLook:
             if plain and os.path.samestat(os.fstat(handle), os.lstat(real)):
                 return handle
         except OSError:
-            os.close(handle)
+            shut(handle)
             raise
-        os.close(handle)
+        shut(handle)
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
     # Directories
@@ -137,11 +137,11 @@ class PosixLook:
                         with contextlib.suppress(FileNotFoundError):
                             yield entry.name, self.lstat(listing, entry.name).kind
         finally:
-            os.close(listing)
+            shut(listing)
 
     def close(self, directory: int) -> None:
         """Close a directory handle."""
-        os.close(directory)
+        shut(directory)
 
     # One name
 
@@ -173,10 +173,14 @@ class PosixLook:
                 if error.errno in (errno.ELOOP, errno.ENXIO):  # became a link, a socket or a FIFO without a reader
                     continue
                 raise
-            kind = described(os.fstat(fd)).kind
-            if kind is Kind.FILE:
+            try:
+                is_regular = stat.S_ISREG(os.fstat(fd).st_mode)
+            except OSError:
+                shut(fd)
+                raise
+            if is_regular:
                 return fd
-            os.close(fd)
+            shut(fd)
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
 
     def fstat(self, fd: int) -> Stat:

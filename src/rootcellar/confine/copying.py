@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from rootcellar.confine import names
-from rootcellar.confine._open import Backend, Draft, Kind, OddFile, Overwrite, Stat
+from rootcellar.confine._open import Backend, Draft, Kind, LinkFound, OddFile, Overwrite, Stat, shut
 from rootcellar.confine.drafts import private_name
 from rootcellar.confine.refusals import outside, wrong_kind
 from rootcellar.confine.removal import Known, Watch, removable, remove_tree
@@ -85,7 +84,7 @@ def move(source: Entry, to: Entry, overwrite: Overwrite, watch: Watch) -> None:
         _move_across(source, here, stat, to, there, overwrite, watch)
 
 
-def _move_across(  # noqa: PLR0917 - two places, and how
+def _move_across(
     source: Entry, here: Place, stat: Stat, to: Entry, there: Place, overwrite: Overwrite, watch: Watch
 ) -> None:
     tree = _Tree(source, to, watch, known={})
@@ -170,44 +169,37 @@ class _Tree:
             raise outside(names.clipped(str(self.source)))
         private = private_name()
         self.backend.make_link(there.directory, private, target)
-        self._publish(there, private, Kind.LINK, overwrite)
-        self._note((), self.backend.lstat(here.directory, here.name))
-
-    def _publish(self, there: Place, private: str, kind: Kind, overwrite: Overwrite) -> None:
         try:
             self.backend.rename(there.directory, private, there.directory, there.name, overwrite)
-        except OSError:
-            with contextlib.suppress(OSError):
-                if kind is Kind.DIRECTORY:
-                    remove_tree(self.backend, there.directory, private)
-                else:
-                    self.backend.remove(there.directory, private, kind)
-            raise
+        finally:
+            self._scrap(there.directory, private)
+        self._note((), self.backend.lstat(here.directory, here.name))
+
+    def _scrap(self, directory: int, private: str) -> None:
+        """Remove what was not finished; nothing is there any more when it was."""
+        with contextlib.suppress(OSError, LinkFound):
+            remove_tree(self.backend, directory, private)
 
     def _directory(self, here: Place, there: Place) -> None:
         """Build the tree under a private name that only the user may enter, then name it."""
-        handle = here.directory if here.name == "." else self.backend.enter(here.directory, here.name)
-        private = private_name()
-        self.backend.make_directory(there.directory, private, 0o700)
-        is_whole = False
-        try:
-            made = self.backend.enter(there.directory, private)
-            source, target = Trail(self.backend, handle), Trail(self.backend, made)
-            try:
+        backend, private = self.backend, private_name()
+        with contextlib.ExitStack() as opened:
+            handle = here.directory
+            if here.name != ".":
+                handle = backend.enter(here.directory, here.name)
+                opened.callback(backend.close, handle)
+            backend.make_directory(there.directory, private, 0o700)
+            opened.callback(self._scrap, there.directory, private)
+            with contextlib.ExitStack() as at_work:
+                made = backend.enter(there.directory, private)
+                at_work.callback(backend.close, made)
+                source, target = Trail(backend, handle), Trail(backend, made)
+                at_work.callback(source.clear)
+                at_work.callback(target.clear)
                 self._fill(source, target, here.parts, there.parts)
-                self.backend.like_directory(handle, made)
-            finally:
-                source.clear()
-                target.clear()
-                self.backend.close(made)
-            self._note((), self.backend.lstat(handle, "."))
-            is_whole = True
-        finally:
-            if handle != here.directory:
-                self.backend.close(handle)
-            if not is_whole:
-                remove_tree(self.backend, there.directory, private)
-        self._publish(there, private, Kind.DIRECTORY, Overwrite.REFUSE)
+                backend.like_directory(handle, made)
+            self._note((), backend.lstat(handle, "."))
+            self.backend.rename(there.directory, private, there.directory, there.name, Overwrite.REFUSE)
         self.copied.directories += 1
 
     def _fill(self, source: Trail, target: Trail, above: tuple[str, ...], new_above: tuple[str, ...]) -> None:
@@ -295,7 +287,7 @@ class _Tree:
             self._note(below, stat)
             self.copied.files += 1
         finally:
-            os.close(source)
+            shut(source)
 
     def _bytes(self, source: int, draft: Draft, size: int, name: str) -> None:
         while count := self.backend.copy_some(source, draft.fd, _CHUNK):

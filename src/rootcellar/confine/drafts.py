@@ -21,7 +21,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from rootcellar.confine._open import DRAFT_PREFIX, Backend, Displaced, Draft, Kind, LinkFound, OddFile, Stat
+from rootcellar.confine._open import DRAFT_PREFIX, Backend, Displaced, Draft, Kind, LinkFound, OddFile, Stat, shut
 from rootcellar.confine.names import shown
 from rootcellar.errors import Denied
 
@@ -78,7 +78,7 @@ def rewrite(backend: Backend, place: Place, draft: Draft, old: Stat, fill: Calla
             backend.remove(directory, redo, Kind.FILE)
         return backend.fstat(target)
     finally:
-        os.close(target)
+        shut(target)
 
 
 def _redo(backend: Backend, redo: int, start: int, size: int, target: int) -> None:
@@ -149,7 +149,9 @@ def _finish(backend: Backend, directory: int, name: str) -> None:
     try:
         header = os.read(redo, _HEADER_MAX).partition(b"\n")[0]
         said: dict[str, Any] = json.loads(header)
-        wanted = str(said["name"])
+        wanted = said["name"]
+        if not isinstance(wanted, str) or backend.split(wanted) != ("", [wanted]) or wanted in (".", ".."):
+            return  # not one of ours: a name only ever means a file beside the redo
         found = backend.lstat(directory, wanted)
         if found.kind is not Kind.FILE or found.identity != (said["dev"], said["ino"]):
             return
@@ -157,8 +159,8 @@ def _finish(backend: Backend, directory: int, name: str) -> None:
         try:
             _redo(backend, redo, len(header) + 1, backend.fstat(redo).size - len(header) - 1, target)
         finally:
-            os.close(target)
-    except (ValueError, KeyError, TypeError):
+            shut(target)
+    except (ValueError, KeyError, TypeError, FileNotFoundError):
         return
     finally:
-        os.close(redo)
+        shut(redo)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from rootcellar.confine import copying, names, removal, trash, write
-from rootcellar.confine._open import DRAFT_PREFIX, Kind, Overwrite, Stat
+from rootcellar.confine._open import DRAFT_PREFIX, Kind, Overwrite, Stat, shut
 from rootcellar.confine.refusals import read_only, spoken, wrong_kind
 from rootcellar.confine.resolve import Ending, Place, Trail, find
 from rootcellar.confine.walk import Cancel, Details, Walked, walk_below
@@ -74,12 +74,12 @@ class Content:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self.fd)
+        shut(self.fd)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A name inside a root; `parts` are as asked for (`Exact`: as the disk has them), and may hold `..` and a last `.`."""
+    """A name inside a root; `parts` are as asked for, or `Exact` as the disk has them; also `..`, and a last `.`."""
 
     root: Root
     parts: tuple[str, ...]
@@ -230,7 +230,7 @@ class Entry:
             try:
                 return Content(fd, backend.fstat(fd))
             except OSError:
-                os.close(fd)
+                shut(fd)
                 raise
 
     def read(self, limit: int) -> bytes:

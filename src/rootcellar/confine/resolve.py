@@ -113,12 +113,10 @@ class Trail:
         leaving = self.top
         level = len(self._open) - 2
         if self._open[level] is None:
-            parent = self._backend.up(leaving)
-            if self._backend.lstat(parent, ".").identity != self._identities[level]:
-                self._backend.close(parent)
-                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
-            self._open[level] = parent
+            parent = self._open[level] = self._backend.up(leaving)
             self._oldest = level
+            if self._backend.lstat(parent, ".").identity != self._identities[level]:
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
         self._open.pop()
         self._identities.pop()
         self._backend.close(leaving)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from rootcellar import limits
 from rootcellar.confine import drafts, names
-from rootcellar.confine._open import Backend, Displaced, Kind, Stat
+from rootcellar.confine._open import Backend, Displaced, Kind, Stat, shut
 from rootcellar.confine.refusals import wrong_kind
 from rootcellar.confine.resolve import Ending
 from rootcellar.confine.turns import turn
@@ -201,8 +201,9 @@ def _new(entry: Entry, place: Place, data: bytes) -> Stat:
     try:
         write_all(draft.fd, data)
         backend.sync_file(draft.fd)
-        backend.publish_new(place.directory, draft, place.name)
         stat = backend.fstat(draft.fd)
+        backend.publish_new(place.directory, draft, place.name)
+        stat = _again(backend, draft.fd, stat)
     finally:
         backend.discard(place.directory, draft)
     _settle(backend, place)
@@ -227,8 +228,9 @@ def _over(entry: Entry, place: Place, fill: Fill, if_version: str | None) -> Sta
             else:
                 fill(source, old, draft.fd)
                 backend.sync_file(draft.fd)
-                backend.publish_over(place.directory, draft, place.name, old)
                 stat = backend.fstat(draft.fd)
+                backend.publish_over(place.directory, draft, place.name, old)
+                stat = _again(backend, draft.fd, stat)
         finally:
             backend.discard(place.directory, draft)
     _settle(backend, place)
@@ -248,7 +250,15 @@ def _opened(entry: Entry, place: Place) -> Iterator[tuple[int, Stat]]:
             )
         yield source, old
     finally:
-        os.close(source)
+        shut(source)
+
+
+def _again(backend: Backend, fd: int, before: Stat) -> Stat:
+    """Describe the published file; the change is made, so a failure to look is none of it."""
+    try:
+        return backend.fstat(fd)
+    except OSError:
+        return before
 
 
 def _settle(backend: Backend, place: Place) -> None:
