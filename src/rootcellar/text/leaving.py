@@ -11,7 +11,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
-from rootcellar.confine import Entry, Kind, Walked
+from rootcellar.confine import Entry, Kind, Walked, _rg
 from rootcellar.errors import Refusal
 from rootcellar.text.glob import Case
 from rootcellar.text.ignore import EXCLUDE, FILES, RULES_BYTES_MAX, Ignore
@@ -92,16 +92,12 @@ def case_of(start: Entry) -> Case:
 
 
 def above(start: Entry) -> Ignore:
-    """The rules of the directories above a start, from its root down to it."""
-    parts = start.parts[:-1] if start.parts[-1:] == (".",) else start.parts
-    if ".." in parts:
-        return Ignore()
-    rules, case = Ignore(), case_of(start)
-    for depth in range(len(parts)):
-        directory = Entry(start.root, parts[:depth])
-        texts = read_rules(directory, sorted_first="")
-        rules = rules.within(rules.prefix, texts, case)
-        rules = Ignore(f"{rules.prefix}{parts[depth]}/", rules.levels)
+    """The rules of the real directories above a start, from its root down to it."""
+    rules, case, parts = Ignore(), case_of(start), _rg.place(start)
+    top = Entry(start.root, ())
+    for depth, name in enumerate(parts):
+        rules = rules.within(rules.prefix, read_rules(top.below(parts[:depth]), sorted_first=""), case)
+        rules = Ignore(f"{rules.prefix}{name}/", rules.levels)
     return rules
 
 

@@ -17,6 +17,7 @@ from typing import Final
 
 from rootcellar import limits
 from rootcellar.confine import Cancel, Entry, Kind, _rg
+from rootcellar.confine import shown as shown_name
 from rootcellar.errors import NotFound, NotText, Refusal, Sealed, TooLarge
 from rootcellar.text import cursor as cursors
 from rootcellar.text.decode import SAMPLE_BYTES, Encoding, sniff
@@ -111,7 +112,7 @@ class _Page:
         self.lines_left, self.chars_left = max(1, lines_max), chars_max
         self.found, self.told = Found(), Told()
         self.last: _Place | None = None  # where the page was cut
-        self.is_file = start.stat().kind is Kind.FILE
+        self.is_file = start.stat().kind is not Kind.DIRECTORY  # anything else is refused when it is opened
         self.encoding = self._encoding() if self.is_file else None
         self.judge = Judge(start) if query.honour is Honour.IGNORE_FILES and not self.is_file else None
         self.globs, self.without = Globs(query.globs), Globs(query.exclude)
@@ -220,7 +221,7 @@ class _Page:
             return False
         taken = numbers[: self.lines_left]
         entry = self.start.below(_text(names)) if names else self.start
-        path = str(entry) if not names else "/".join(entry.parts[len(entry.parts) - len(names) :])
+        path = "/".join(map(shown_name, _text(names))) if names else str(entry)
         try:
             with entry.open_read() as content:
                 if names in self.told.binary:

@@ -6,6 +6,7 @@ file through the wall and believes only what it reads there itself.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -228,16 +229,27 @@ def _patterns(query: Query) -> list[str]:
         return [f"--regexp={query.pattern}"]
     if query.pattern.isascii():
         return ["--fixed-strings", f"--regexp={query.pattern}"]
-    written = {}
-    forms = {query.pattern, query.pattern.lower(), query.pattern.upper()} if query.case is Case.FOLD else {query.pattern}
-    for form in sorted(forms):
-        for codec in _FOREIGN:
-            try:
-                data = form.encode(codec)
-            except UnicodeEncodeError:
-                continue
-            written["(?-u:" + "".join(f"\\x{byte:02x}" for byte in data) + ")"] = None
-    return [f"--regexp={_SPECIAL.sub(chr(92) + chr(92) + '1', query.pattern)}", *(f"--regexp={one}" for one in written)]
+    written: dict[str, None] = {}
+    for codec in _FOREIGN:
+        if alternative := _in_bytes(query, codec):
+            written[alternative] = None
+    literal = _SPECIAL.sub(r"\\\1", query.pattern)
+    return [f"--regexp={one}" for one in (literal, *written)]
+
+
+def _in_bytes(query: Query, codec: str) -> str:
+    """The literal as a regular expression over the bytes of a code page; nothing if that cannot write it."""
+    out = []
+    for char in query.pattern:
+        forms = {char, char.lower(), char.upper()} if query.case is Case.FOLD else {char}
+        ways = set()
+        for form in forms:
+            with contextlib.suppress(UnicodeEncodeError):
+                ways.add("".join(f"\\x{byte:02x}" for byte in form.encode(codec)))
+        if not ways:
+            return ""
+        out.append(f"(?:{'|'.join(sorted(ways))})")
+    return f"(?-ui:{''.join(out)})"
 
 
 _COMPLAINT: Final = re.compile(r"^(?:rg: )?(?:\./)?(.+?): (.+?) \(os error \d+\)$")
@@ -304,12 +316,14 @@ def time_is_up(deadline: float) -> bool:
     return time.monotonic() > deadline
 
 
-def _plain_rows(entry: Entry, names: tuple[bytes, ...], query: Query) -> Iterator[Row]:
-    text = decode(entry.read(_PLAIN_BYTES_MAX)).text
+def _plain_rows(entry: Entry, names: Names, query: Query) -> Iterator[Row]:
+    """One file's rows as `show.py` reads it: in the file's own bytes, or in UTF-8 if it is decoded whole."""
+    file = decode(entry.read(_PLAIN_BYTES_MAX))
+    text, codec = file.text, file.encoding.codec if names and file.encoding.unit == 1 else "utf-8"
     flags = re.IGNORECASE if query.case is Case.FOLD else 0
     line, done, offset = 1, 0, 0
     for found in re.finditer(re.escape(query.pattern), text, flags):
         line += text.count("\n", done, found.start())
-        offset += len(text[done : found.start()].encode("utf-8", "surrogateescape"))
+        offset += len(text[done : found.start()].encode(codec, "surrogateescape"))
         done = found.start()
-        yield Row(names, line, offset, found[0].encode("utf-8", "surrogateescape"))
+        yield Row(names, line, offset, found[0].encode(codec, "surrogateescape"))
