@@ -6,7 +6,7 @@ from typing import Final
 
 # Refused themselves, while directories below them may be roots.
 _ALONE: Final = frozenset({
-    "/", "/home", "/users", "/media", "/mnt", "/opt", "/root/..", "/run", "/run/user", "/run/media", "/srv", "/usr",
+    "/", "/home", "/users", "/media", "/mnt", "/opt", "/run", "/run/user", "/run/media", "/srv", "/usr",
     "/usr/local", "/usr/src", "/var", "/var/lib", "/private", "/private/var", "/volumes", "/net", "/nix",
     "c:/users", "c:/programdata",
 })  # fmt: skip
