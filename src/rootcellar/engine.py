@@ -1,8 +1,8 @@
 """The engine: the SDK's server, run as several connections on one event loop in the front's engine thread.
 
 Only the SDK's public ways are used: `Server.run(read_stream, write_stream, options)`, a stream of `SessionMessage` in
-and an object with `send` out. Each connection sees one era only, so the SDK's lock to the era of the first request never
-shows. What the SDK would do on the wire and the protocol forbids is mended here: `code: 0` with an exception's text,
+and an object with `send` out. Each connection sees one era only, so the SDK's lock to the era of its first request
+never shows. What it would put on the wire and the protocol forbids is mended here: `code: 0` with an exception's text,
 `-32000` when a connection ends, and silence. `tests/front/test_engine_contract.py` fails when a new SDK changes that.
 """
 

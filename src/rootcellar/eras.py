@@ -31,8 +31,8 @@ _NULL_IDS = frozenset(("2024-11-05", "2025-03-26", "2025-06-18"))  # later ones 
 def era_of(method: str, params: Message | None, key: RequestId) -> Era:
     """The era of the request `key`.
 
-    Raises: Fault, for a request of the modern era that lacks its envelope (-32602), and for an `initialize` that is none
-    of the legacy era's, which asks for no version (-32601).
+    Raises: Fault, for a request of the modern era that lacks its envelope (-32602), and for an enveloped `initialize`
+    that asks for no legacy version either (-32601).
     """
     meta = params.get("_meta") if params else None
     envelope = frozenset(meta) & _ENVELOPE if isinstance(meta, dict) else frozenset()

@@ -113,15 +113,13 @@ class Lines:
 
 
 def _no_constant(name: str) -> NoReturn:
-    msg = f"{name} is no JSON number"
-    raise ValueError(msg)
+    raise Fault(PARSE_ERROR, f"Parse error: {name} is no JSON number")
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        msg = f"{text[:20]} is too large a number"
-        raise ValueError(msg)
+        raise Fault(PARSE_ERROR, f"Parse error: {text[:20]} is too large a number")
     return number
 
 

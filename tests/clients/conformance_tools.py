@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import mcp_types as t
@@ -11,54 +12,7 @@ from mcp.server.mcpserver.prompts.base import Prompt, UserMessage
 from mcp.shared.exceptions import MCPError
 from pydantic import BaseModel
 
-IMAGE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg=="
-AUDIO = "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAAB9AAACABAAZGF0YQIAAAA="
-SCHEMA_2020_12: dict[str, Any] = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "type": "object",
-    "$defs": {
-        "address": {
-            "$anchor": "addressDef",
-            "type": "object",
-            "properties": {"street": {"type": "string"}, "city": {"type": "string"}},
-        }
-    },
-    "properties": {
-        "name": {"type": "string"},
-        "address": {"$ref": "#/$defs/address"},
-        "contactMethod": {"type": "string", "enum": ["phone", "email"]},
-        "phone": {"type": "string"},
-        "email": {"type": "string"},
-    },
-    "allOf": [{"anyOf": [{"required": ["phone"]}, {"required": ["email"]}]}],
-    "if": {"properties": {"contactMethod": {"const": "phone"}}, "required": ["contactMethod"]},
-    "then": {"required": ["phone"]},
-    "else": {"required": ["email"]},
-    "additionalProperties": False,
-}
-DEFAULTS: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "name": {"type": "string", "default": "John Doe"},
-        "age": {"type": "integer", "default": 30},
-        "score": {"type": "number", "default": 95.5},
-        "status": {"type": "string", "enum": ["active", "inactive", "pending"], "default": "active"},
-        "verified": {"type": "boolean", "default": True},
-    },
-}
-TITLED = [{"const": "low", "title": "Low"}, {"const": "medium", "title": "Medium"}, {"const": "high", "title": "High"}]
-ENUMS: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "untitledSingle": {"type": "string", "enum": ["option1", "option2", "option3"]},
-        "titledSingle": {"type": "string", "oneOf": TITLED},
-        "legacyEnum": {"type": "string", "enum": ["opt1", "opt2"], "enumNames": ["Option One", "Option Two"]},
-        "untitledMulti": {"type": "array", "items": {"type": "string", "enum": ["option1", "option2"]}},
-        "titledMulti": {"type": "array", "items": {"anyOf": TITLED}},
-    },
-}
-
-
+DATA: dict[str, Any] = json.loads(Path(__file__).with_name("conformance_data.json").read_text())
 server = MCPServer(
     "conformance", version="1", log_level="CRITICAL", request_state_security=RequestStateSecurity(keys=[b"k" * 32])
 )
@@ -79,7 +33,7 @@ def text_of(value: str) -> t.TextContent:
 
 
 def image() -> t.ImageContent:
-    return t.ImageContent(type="image", data=IMAGE, mime_type="image/png")
+    return t.ImageContent(type="image", data=DATA["IMAGE"], mime_type="image/png")
 
 
 def resource(uri: str, mime_type: str, text: str) -> t.EmbeddedResource:
@@ -114,7 +68,7 @@ def test_image_content() -> list[t.ImageContent]:
 
 @tool
 def test_audio_content() -> list[t.AudioContent]:
-    return [t.AudioContent(type="audio", data=AUDIO, mime_type="audio/wav")]
+    return [t.AudioContent(type="audio", data=DATA["AUDIO"], mime_type="audio/wav")]
 
 
 @tool
@@ -169,12 +123,12 @@ async def test_elicitation(message: str, ctx: Context) -> str:
 
 @tool
 async def test_elicitation_sep1034_defaults(ctx: Context) -> str:
-    return "Elicitation completed: " + await elicited(ctx, "Please review the defaults", DEFAULTS)
+    return "Elicitation completed: " + await elicited(ctx, "Please review the defaults", DATA["DEFAULTS"])
 
 
 @tool
 async def test_elicitation_sep1330_enums(ctx: Context) -> str:
-    return "Elicitation completed: " + await elicited(ctx, "Please choose", ENUMS)
+    return "Elicitation completed: " + await elicited(ctx, "Please choose", DATA["ENUMS"])
 
 
 @tool
@@ -286,7 +240,7 @@ def json_schema_2020_12_tool() -> str:
     return "json_schema_2020_12_tool"
 
 
-server._tool_manager._tools["json_schema_2020_12_tool"].parameters = SCHEMA_2020_12
+server._tool_manager._tools["json_schema_2020_12_tool"].parameters = DATA["SCHEMA_2020_12"]
 
 
 @tool
