@@ -168,6 +168,9 @@ def _true_now(job: Job, step: Step, proof: proving.Proof | None, machine: Prove)
     if heard is proving.Heard.NOT_WELL and not after:
         refusal = Refusal(f"{host.title} does not start it: {said}", "run `rootcellar doctor`")
         return Outcome(host, place.name, "", step.act.value, refusal, (), proof, words)
+    if proof and proof.slow_for(host):
+        refusal = Refusal(f"slow: {proof.why}", "the entry stays; `rootcellar doctor` measures again")
+        return Outcome(host, place.name, "", step.act.value, refusal, (), proof, words)
     if said:
         details.append(f"{host.title} {said}" if heard is proving.Heard.WELL else f"{host.title} says: {said}")
     return Outcome(host, place.name, after or "ready", step.act.value, None, tuple(details), proof, words)

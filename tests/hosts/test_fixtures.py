@@ -140,8 +140,8 @@ def test_install_adds_exactly_our_entry_or_refuses_and_uninstall_gives_back_the_
 def test_only_lines_are_added(home: Home, case: Case) -> None:
     file = home.write(case.path, before := (FILES / case.file).read_bytes())
     home.install("--host", case.host)
-    lines = difflib.ndiff(before.splitlines(keepends=True), file.read_bytes().splitlines(keepends=True))  # type: ignore[type-var]
-    assert [line for line in map(str, lines) if line.startswith("-")] == []
+    old, new = (data.decode().splitlines(keepends=True) for data in (before, file.read_bytes()))
+    assert [line for line in difflib.ndiff(old, new) if line.startswith("-")] == []
 
 
 def test_a_file_of_ten_megabytes_takes_seconds(home: Home) -> None:

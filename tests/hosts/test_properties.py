@@ -29,7 +29,7 @@ words = st.text(
 
 @st.composite
 def jsonc(draw: st.DrawFn, strict: st.SearchStrategy[bool] | None = None) -> str:
-    plain = draw(strict or st.booleans())
+    plain = draw(st.booleans() if strict is None else strict)
     eol = draw(st.sampled_from(["\n", "\r\n"]))
     gaps = ["", " ", eol, "\t", f"{eol}  ", f"{eol}\t\t"]
     comments = [f" // it's {{ , \" // \\{eol}", "/* , } */", f"/*{eol} ** **/", f'// "rootcellar": {{}},{eol}']

@@ -106,6 +106,7 @@ HOSTS: tuple[Host, ...] = (
         )),
         "RAN CLI 3.0.65; SRC cline@21cb8d2525", "2026-11-20",
         marks=_same("${CLINE_DIR:-~/.cline}"), command="cline", roots=NO, elicitation=NO, after="restart Cline",
+        question=Question(("config", "mcp"), r"NAME \[stdio\]", starts=NO), limit_s=3.0,
     ),
     Host(
         "roo", "Roo Code", Form.JSONC, MCP_SERVERS, Shape.PLAIN,
