@@ -58,7 +58,8 @@ def config_file() -> Path:
     return user_config_path("rootcellar", appauthor=False) / "config.toml"
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(*, serving: bool) -> argparse.ArgumentParser:
+    """The grammar; while serving, without the commands that a server never needs."""
     shape = argparse.RawDescriptionHelpFormatter
     codes = __doc__.split("\n\n")[1]
     parser = argparse.ArgumentParser("rootcellar", description=ABOUT, formatter_class=shape, epilog=codes)
@@ -75,26 +76,40 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--seal", action="append", metavar="GLOB", help="names never touched, besides the built-in ones")
     serve.add_argument("--log-level", choices=[word.value for word in LogLevel], help="how much goes to stderr")
     serve.add_argument("--config", metavar="FILE", help="read this instead of the user's config.toml")
+    if not serving:
+        from rootcellar import doctor, setup_cli
+
+        setup_cli.add_commands(commands)
+        doctor.add_command(commands)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code says how it went."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    parser = _parser()
     if not given and sys.stdin is not None and not sys.stdin.isatty():
         given = ["serve"]  # started by a host whose entry names no command
+    parser = _parser(serving=given[:1] == ["serve"])
     chosen = parser.parse_args(given)
     if chosen.command is None:
         parser.print_help()
         return OK
     try:
-        _serve(chosen)
+        return _serve(chosen) if chosen.command == "serve" else _other(chosen)
     except Refusal as refusal:
         print(f"rootcellar: {refusal}", file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _other(chosen: argparse.Namespace) -> int:
+    """The commands that look after hosts and explain this machine."""
+    from rootcellar import doctor, setup_cli
+
+    if chosen.command == "doctor":
+        return doctor.run(chosen, setup_cli.this_machine(), setup_cli.our_records(), config_file())
+    return setup_cli.run(chosen)
 
 
 def _settings(chosen: argparse.Namespace) -> Settings:
