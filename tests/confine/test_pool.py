@@ -192,10 +192,11 @@ def test_a_stuck_thread_does_not_hold_up_the_exit_of_the_process(base: pathlib.P
         "p = Pools(); at_work = threading.Event(); p.run([H], Lane.QUICK, lambda: (at_work.set(), time.sleep(600)))\n"
         "at_work.wait(); print('bye')"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, base / "root"], capture_output=True, text=True, timeout=20, check=False
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "bye\n", "")
+    for _ in range(8):  # the C library ends the idle threads at exit, in a race; it may need nothing new for that
+        done = subprocess.run(
+            [sys.executable, "-c", code, base / "root"], capture_output=True, text=True, timeout=20, check=False
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "bye\n", "")
 
 
 def test_a_retired_pool_finishes_its_queue_and_lets_its_roots_go(pools: Pools, root: Held) -> None:

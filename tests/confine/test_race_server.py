@@ -98,8 +98,9 @@ def pipeline(client: caseyard.Client, calls: Iterator[Call], yard: Yard, seconds
         assert line, client.told()
         message = json.loads(line)
         answered += 1
-        text = "".join(block.get("text", "") for block in message.get("result", {}).get("content", []))
-        yard.done["allowed" if not message.get("result", {}).get("isError") else "refused"] += 1
+        assert "result" in message, (message, client.told())
+        text = "".join(block.get("text", "") for block in message["result"]["content"])
+        yard.done["refused" if message["result"].get("isError") else "allowed"] += 1
         yard.saw("call", text.encode("utf-8", "replace"))
         if answered % 50 == 0:
             yard.look("a call")

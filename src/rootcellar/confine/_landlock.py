@@ -18,6 +18,7 @@ Sources: `linux/landlock.h`, `Documentation/userspace-api/landlock.rst`. ABI 1 c
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import functools
@@ -149,6 +150,7 @@ def restrict_this_thread(allowances: Sequence[Allowance], *, abi: int | None = N
     offered = support()
     if not offered.abi:
         raise OSError(errno.ENOSYS, offered.why_not)
+    _load_unwinder()
     spoken = Support(min(offered.abi, _KNOWN_ABI, abi or _KNOWN_ABI))
     ruleset = _create_ruleset(spoken)
     try:
@@ -196,6 +198,13 @@ def _add(ruleset: int, allowance: Allowance, known: Right) -> None:
     if rights:
         attr = _PathBeneathAttr(rights, allowance.fd)
         _call(_SYS_ADD_RULE, ruleset, _RULE_PATH_BENEATH, ctypes.byref(attr), 0)
+
+
+@functools.cache
+def _load_unwinder() -> None:
+    """Load what the C library loads when the exit ends a thread: shut out from it, the process would abort."""
+    with contextlib.suppress(OSError):  # musl has it built in
+        ctypes.CDLL("libgcc_s.so.1")
 
 
 @functools.cache
