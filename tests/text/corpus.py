@@ -13,7 +13,7 @@ from pathlib import Path
 
 NEEDLE = "NEEDLE_7f3a"  # a literal on 40 lines of src, 25 of node_modules, 3 of the log (at full size)
 FUNCTION = r"def process_[a-z]+_batch\("  # a regex that many .py files of src match
-WORDS = (
+WORDS = (  # noqa: SIM905 - a sentence reads better than a list
     "value item result config handler buffer stream index offset length parse render update node tree cache token "
     "request response session user account order invoice price total count first last next state event queue worker"
 ).split()
@@ -60,7 +60,7 @@ class _Writer:
         rng, out = self.rng, ["import os", "import sys", ""]
         while len(out) < lines:
             a, b, c = rng.choices(WORDS, k=3)
-            if rng.random() < 0.02:  # noqa: PLR2004 - about one line in fifty
+            if rng.random() < 0.02:
                 out.append(f"def process_{a}_batch({b}, {c}):")
                 self.counts.functions += 1
             else:
@@ -110,14 +110,15 @@ def _dependencies(writer: _Writer, amount: int) -> None:
 
 def write_log(path: Path, size: int, counts: Counts) -> int:
     """A log of about `size` bytes with three needles; the number of its lines."""
-    rng, lines = random.Random(SEED), 0  # noqa: S311 - a measuring tree, not a secret
-    block = [f"{w} {x} took {rng.randrange(9_999)} ms for {y} {z}" for w, x, y, z in zip(*[iter(WORDS * 60)] * 4, strict=False)]
+    rng, lines = random.Random(SEED), 0
+    quads = zip(*[iter(WORDS * 60)] * 4, strict=False)
+    block = [f"{w} {x} took {rng.randrange(9_999)} ms for {y} {z}" for w, x, y, z in quads]
     path.parent.mkdir(parents=True, exist_ok=True)
     marks = {size // 7, size // 2, size - size // 9}
     with path.open("wb") as out:
         done = 0
         while done < size:
-            rows = [f"2026-11-20T10:00:00.{(lines + i) % 1000:03d}Z [{lines + i:09d}] INFO {row}" for i, row in enumerate(block)]
+            rows = [f"2026-11-20T10:00:00.{n % 1000:03d}Z [{n:09d}] INFO {row}" for n, row in enumerate(block, lines)]
             for mark in sorted(marks):
                 if done <= mark:
                     break
@@ -132,7 +133,7 @@ def write_log(path: Path, size: int, counts: Counts) -> int:
 
 def write_corpus(base: Path, files: int = 20_000, log_mb: int = 200) -> Counts:
     """Writes the tree below `base`, which must not hold one yet."""
-    writer = _Writer(base, random.Random(SEED))  # noqa: S311 - a measuring tree, not a secret
+    writer = _Writer(base, random.Random(SEED))
     fixed = min(200, files // 20)
     dependencies = files * 11_300 // 20_000
     _dependencies(writer, dependencies)
@@ -161,7 +162,7 @@ def main() -> None:
     parser.add_argument("--log-mb", type=int, default=200)
     args = parser.parse_args()
     args.directory.mkdir(parents=True)
-    print(write_corpus(args.directory, args.files, args.log_mb))  # noqa: T201 - a command's output
+    print(write_corpus(args.directory, args.files, args.log_mb))
 
 
 if __name__ == "__main__":

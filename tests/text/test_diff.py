@@ -55,8 +55,8 @@ def test_a_diff_applied_to_the_old_text_gives_the_new_one(a: list[str], b: list[
         assert made.text == ""
     else:
         assert patched("m\r\nn\n" + before, made.text) == "m\r\nn\n" + after
-        assert made.added == len(re.findall(r"^\+(?!\+\+)", made.text, re.M))
-        assert made.removed == len(re.findall(r"^-(?!--)", made.text, re.M))
+        assert made.added == len(re.findall(r"^\+(?!\+\+)", made.text, re.MULTILINE))
+        assert made.removed == len(re.findall(r"^-(?!--)", made.text, re.MULTILINE))
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git applies it")

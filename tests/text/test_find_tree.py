@@ -32,8 +32,9 @@ def plant(base: Path, *names: str) -> None:
 
 
 PROJECT = (
-    "(group)/page.tsx", "(group)/x.log", "a.py", "build/out.py", "docs/a.md", "docs/keep.log", "docs/x.log", "src/a.py",
-    "src/deep/er/b.py", "src/gen/g.py", "src/.hidden.py", ".git/config.py", "sub/build/in.py", "sub/tmp/only.py", ".env",
+    "(group)/page.tsx", "(group)/x.log", "a.py", "build/out.py", "docs/a.md", "docs/keep.log", "docs/x.log",
+    "src/a.py", "src/deep/er/b.py", "src/gen/g.py", "src/.hidden.py", ".git/config.py",
+    "sub/build/in.py", "sub/tmp/only.py", ".env",
 )  # fmt: skip
 
 
@@ -178,9 +179,12 @@ def test_out_of_time_a_search_gives_what_it_has_and_goes_on_from_there(tmp_path:
 
 
 class TakenBack:
+    """A request that was taken back already."""
+
     cancelled = True
 
     def check(self) -> None:
+        """Say so."""
         raise errors.Cancelled("taken back")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,7 +47,7 @@ PATHS = st.lists(st.text("ab.", min_size=1, max_size=5).filter(lambda c: set(c) 
 @given(PATTERNS, PATHS)
 @settings(max_examples=800)
 def test_a_pattern_with_slashes_matches_as_the_oracle_says(pattern: list[str], path: list[str]) -> None:
-    plain = [part if part == "**" else part.replace("**", "*") for part in pattern]
+    plain = [part if part == "**" else re.sub(r"\*+", "*", part) for part in pattern]
     expected = slow_path(plain, path)
     assert compile_glob("/" + "/".join(pattern)).matches("/".join(path)) is expected
 

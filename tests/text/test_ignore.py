@@ -15,7 +15,8 @@ from rootcellar.text.ignore import Ignore, parse
 NAMES = ["a", "b", "ab", "a.c", "b.log", "x.c", "keep.log", "build", "foo bar", "#h", "!n", "[z]"]
 LINES = [
     "a", "b/", "/a", "*.log", "!keep.log", "a/b", "a/**", "**/b", "a/**/b", "/build/", "build", "*.c", "!x.c", "?b",
-    "[ab]", "[!a]b", "foo\\ bar", "foo bar ", "\\#h", "\\!n", "\\[z\\]", "# comment", "", "   ", "*", "!*/", "/*", "!/a",
+    "[ab]", "[!a]b", "foo\\ bar", "foo bar ", "\\#h", "\\!n", "\\[z\\]", "# comment", "", "   ", "*", "!*/", "/*",
+    "!/a",
     "a*", "**", "a/*", "!a/b", "/a/b/", "**/a/b", "b/**/a", "*b*", "[z", "a//b", "/", "!", "a.[ch]", "*.[!c]",
 ]  # fmt: skip
 
@@ -59,12 +60,13 @@ def test_hundreds_of_random_ignore_files_agree_with_git(tmp_path: Path) -> None:
             (tmp_path / where / ".gitignore").write_text(text + "\n")
         asked = "\0".join(p.relative_to(tmp_path).as_posix() for p in there if p.name != ".gitignore")
         answer = subprocess.run(
-            [*git, "check-ignore", "-z", "--stdin", "--no-index"], input=asked, capture_output=True, text=True, check=False
-        ).stdout
+            [*git, "check-ignore", "-z", "--stdin", "--no-index"], input=asked, capture_output=True, text=True,
+            check=False,
+        ).stdout  # fmt: skip
         ignored = set(answer.split("\0")) - {""}
-        for path in there:
-            name = path.relative_to(tmp_path).as_posix()
-            got = ours(texts, name, directory=path.is_dir())
+        for one in there:
+            name = one.relative_to(tmp_path).as_posix()
+            got = ours(texts, name, directory=one.is_dir())
             assert got is (name in ignored), (texts, name)
             checked += 1
         for where in texts:

@@ -27,9 +27,11 @@ class Held:
 
     @property
     def size(self) -> int:
+        """Its length."""
         return len(self.data)
 
     def read_at(self, offset: int, count: int, /) -> bytes:
+        """Some of it."""
         assert offset >= 0
         piece = self.data[offset : offset + count]
         self.read += len(piece)
@@ -182,10 +184,13 @@ def test_the_tail_of_one_giant_line_is_its_end() -> None:
 
 
 class TakenBack:
+    """A request that is taken back after some looks."""
+
     def __init__(self, after: int) -> None:
         self.left = after
 
     def check(self) -> None:
+        """Count down."""
         self.left -= 1
         if self.left < 0:
             raise errors.Cancelled("taken back")

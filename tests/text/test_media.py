@@ -104,8 +104,14 @@ def test_a_bomb_is_refused_by_its_header(side: int) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"\x89PNG\r\n\x1a\n", saved(noise(2_000, 50), "PNG")[:900], saved(noise(50, 50), "PNG")[:900],
-     saved(noise(50, 50), "JPEG")[:700], b"\xff\xd8\xff\xe0" + bytes(50), b"GIF89a"],
+    [
+        b"\x89PNG\r\n\x1a\n",
+        saved(noise(2_000, 50), "PNG")[:900],
+        saved(noise(50, 50), "PNG")[:900],
+        saved(noise(50, 50), "JPEG")[:700],
+        b"\xff\xd8\xff\xe0" + bytes(50),
+        b"GIF89a",
+    ],
 )
 def test_damaged_images_are_refused(data: bytes) -> None:
     with pytest.raises(errors.NotText):

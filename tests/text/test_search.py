@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,9 +34,8 @@ def plant(base: Path, files: dict[str, str | bytes]) -> Entry:
 
 
 def told(found: Found) -> list[str]:
-    return [
-        f"{file.path}:{line.number}{':' if line.is_match else '-'}{line.text}" for file in found.files for line in file.lines
-    ]
+    lines = [(file.path, line) for file in found.files for line in file.lines]
+    return [f"{path}:{line.number}{':' if line.is_match else '-'}{line.text}" for path, line in lines]
 
 
 def regex(pattern: str, **options: object) -> Query:
@@ -44,7 +43,8 @@ def regex(pattern: str, **options: object) -> Query:
 
 
 def test_every_matching_line_is_whole_and_in_the_order_of_a_walk(tmp_path: Path) -> None:
-    start = plant(tmp_path, {"b.txt": "foo\nx foo y foo\n", "a/z.txt": "no\n  foo", "a.txt": "Foo\nfoo()\n", "c": "bar"})
+    files = {"b.txt": "foo\nx foo y foo\n", "a/z.txt": "no\n  foo", "a.txt": "Foo\nfoo()\n", "c": "bar"}
+    start = plant(tmp_path, dict(files))
     assert told(search(start, Query("foo"))) == [
         "a/z.txt:2:  foo", "a.txt:2:foo()", "b.txt:1:foo", "b.txt:2:x foo y foo",
     ]  # fmt: skip
@@ -135,9 +135,10 @@ def test_when_only_ignored_files_hold_it_that_is_said(tmp_path: Path) -> None:
 
 
 ENCODED = {
-    "utf-8": "价格 Äpfel – привет", "utf-8-sig": "价格 Äpfel – привет", "utf-16": "价格 Äpfel – привет",
-    "gbk": "# 配置文件\nname = 测试\n价格: 100元", "shift_jis": "# 設定ファイル\nname = テスト", "cp1251": "Привет, мир\nИмя = тест",
-    "cp1252": "Größe – “café” für 5 €", "latin-1": "El niño comió piña mañana",
+    "utf-8": "价格 Äpfel - привет", "utf-8-sig": "价格 Äpfel - привет", "utf-16": "价格 Äpfel - привет",
+    "gbk": "# 配置文件\nname = 测试\n价格: 100元", "shift_jis": "# 設定ファイル\nname = テスト",
+    "cp1251": "Привет, мир\nИмя = тест",
+    "cp1252": "Größe - “café” für 5 €", "latin-1": "El niño comió piña mañana",
 }  # fmt: skip
 NEEDLES = {"gbk": "测试", "shift_jis": "テスト", "cp1251": "Имя", "cp1252": "für", "latin-1": "piña"}
 
@@ -186,7 +187,8 @@ def test_a_long_line_is_shown_around_its_match(tmp_path: Path) -> None:
 
 def test_binary_files_are_named_not_shown(tmp_path: Path) -> None:
     start = plant(tmp_path, {
-        "a.bin": b"\x7fELF foo\n" + bytes(100), "b.dat": b"foo\n" * 10 + b"bar\n" * 30_000 + b"\0\1\2" * 100, "c.txt": "foo",
+        "a.bin": b"\x7fELF foo\n" + bytes(100),
+        "b.dat": b"foo\n" * 10 + b"bar\n" * 30_000 + b"\0\1\2" * 100, "c.txt": "foo",
         "d.bin": b"foo\n\x01\x02\x03\x04\x05\x06\xff\xfe\x80" * 50,
     })  # fmt: skip
     found = search(start, Query("foo", context=1))
@@ -214,7 +216,8 @@ def pages(start: Entry, query: Query, **limits: int) -> list[str]:
 def test_pages_together_are_the_whole_and_nothing_twice(
     tmp_path: Path, size: int, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = plant(tmp_path, {f"{a}/{b}": "foo 1\nbar\nfoo 2 foo\n" for a in ("a", "a.b", "ab", "é", "B") for b in "xyz"})
+    names = [f"{a}/{b}" for a in ("a", "a.b", "ab", "é", "B") for b in "xyz"]
+    start = plant(tmp_path, dict.fromkeys(names, "foo 1\nbar\nfoo 2 foo\n"))
     whole = told(search(start, Query("foo")))
     assert len(whole) == 30
     monkeypatch.setattr(searching, "_ROWS_HELD", held)
@@ -225,7 +228,8 @@ def test_pages_of_one_file_are_the_whole_of_it(tmp_path: Path) -> None:
     start = plant(tmp_path, {"a.log": "".join(f"foo {n}\n" for n in range(40_000))}).child("a.log")
     first = search(start, Query("foo"), lines_max=300)
     assert not first.complete
-    assert pages(start, regex("foo .*[05]$"), lines_max=1_000) == [f"a.log:{n + 1}:foo {n}" for n in range(0, 40_000, 5)]
+    wanted = [f"a.log:{n + 1}:foo {n}" for n in range(0, 40_000, 5)]
+    assert pages(start, regex("foo .*[05]$"), lines_max=1_000) == wanted
 
 
 def test_one_file_does_not_drown_the_others(tmp_path: Path) -> None:
@@ -346,10 +350,13 @@ def test_what_the_engine_saw_elsewhere_is_not_shown(tmp_path: Path) -> None:
 
 
 class Cancel:
+    """A request that can be taken back."""
+
     def __init__(self) -> None:
         self.cancelled = False
 
     def check(self) -> None:
+        """Say whether it was."""
         if self.cancelled:
             raise errors.Cancelled("taken back")
 
@@ -366,7 +373,7 @@ def _is_child(task: str) -> bool:
     return int(fields[1].split()[1]) == os.getpid() and "(rg" in fields[0]
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks at the process table")
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="looks at the process table")
 def test_a_search_taken_back_ends_with_its_child_within_a_tenth_of_a_second(tmp_path: Path) -> None:
     start = plant(tmp_path, {f"{n}.log": "aab" * 4_000_000 for n in range(4)})
     cancel = Cancel()
@@ -417,14 +424,14 @@ def test_without_ripgrep_literals_are_found_all_the_same(tmp_path: Path, monkeyp
         search(start, regex("foo"))
 
 
-ENGINES: dict[str, Callable[..., object]] = {"ripgrep": suggested, "plain": plain}
+ENGINES: dict[str, Callable[..., Iterator[Row]]] = {"ripgrep": suggested, "plain": plain}
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_engines_suggest_the_same_rows(tmp_path: Path, engine: str) -> None:
     start = plant(tmp_path, {"a": "x foo foo\nfoo\n", "b/c": "é foo\r\n", "d": "none"})
     rows = ENGINES[engine](start, Query("foo"), Told(), cancel=None, deadline=time.monotonic() + 20)
-    assert sorted(rows, key=lambda row: (row.place, row.offset)) == [  # type: ignore[attr-defined]
+    assert sorted(rows, key=lambda row: (row.place, row.offset)) == [
         Row((b"a",), 1, 2, b"foo"), Row((b"a",), 1, 6, b"foo"), Row((b"a",), 2, 10, b"foo"),
         Row((b"b", b"c"), 1, 3, b"foo"),
     ]  # fmt: skip
@@ -433,8 +440,9 @@ def test_the_engines_suggest_the_same_rows(tmp_path: Path, engine: str) -> None:
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 1_000])
 def test_rows_are_read_from_pieces_of_any_size(step: int) -> None:
     output = (
-        b'./a\x001:0:foo\r\n./new\nline\x0012:34:x:y\r\n./bin: WARNING: stopped searching binary file after match '
-        b'(found "\\0" byte around offset 9)\n./b/c\x003:4:\r\n./d: binary file matches (found "\\0" byte around offset 9)\n'
+        b"./a\x001:0:foo\r\n./new\nline\x0012:34:x:y\r\n./bin: WARNING: stopped searching binary file after match "
+        b'(found "\\0" byte around offset 9)\n./b/c\x003:4:\r\n'
+        b'./d: binary file matches (found "\\0" byte around offset 9)\n'
     )
     rows = Rows(0)
     got = [row for at in range(0, len(output), step) for row in rows.feed(output[at : at + step])]
@@ -460,7 +468,8 @@ def test_a_directory_that_cannot_be_read_is_told() -> None:
     from rootcellar.text.suggest import _judge
 
     said = Told()
-    _judge(2, "rg: ./sub/secret: Permission denied (os error 13)\nrg: sub/x: Input/output error (os error 5)\n", said, "sub")
+    words = "rg: ./sub/secret: Permission denied (os error 13)\nrg: sub/x: Input/output error (os error 5)\n"
+    _judge(2, words, said, "sub")
     assert said.unreadable == (("secret", "permission denied"), ("x", "input/output error"))
 
 

@@ -37,7 +37,7 @@ def read(cursor: str, asked: object, shape: type[int | str] | Sequence[type[int 
         raise BadArgument("the cursor is not one that was given out", "Begin again without a cursor") from None
     if mark != _mark(asked):
         raise BadArgument("the cursor belongs to another search", "Repeat the same arguments, or leave it out")
-    return place
+    return list(place)
 
 
 def _mark(asked: object) -> int:

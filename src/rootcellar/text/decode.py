@@ -182,28 +182,43 @@ def _mostly_utf8(sample: bytes, *, whole: bool) -> Encoding | None:
 
 def _code_page(sample: bytes, *, whole: bool) -> Encoding:
     """Guess the legacy code page; the same bytes always give the same answer."""
-    sample = _around_foreign(sample)
-    codec = _guess(sample, (*_DOUBLE, *_SINGLE))
-    if codec in _DOUBLE and not _plausible(sample, codec):
-        codec = next((other for other in _DOUBLE if _plausible(sample, other)), None) or _guess(sample, _SINGLE)
+    evidence, cut = _around_foreign(sample, whole=whole)
+    codec = _double(evidence, cut) or _guess(evidence, _SINGLE)
     if codec is None or codec in _WESTERN:
-        codec = "cp1251" if _foreign_words(sample) else _western(sample)
-    if codec == "koi8_r" and not re.search(rb"[\x80-\xdf\xfb-\xff]", sample):
+        codec = "cp1251" if _foreign_words(evidence) else _western(evidence)
+    if codec == "koi8_r" and not re.search(rb"[\x80-\xdf\xfb-\xff]", evidence):
         codec = "cp1255"  # Hebrew has no capitals; Russian in KOI8-R would be nothing but capitals
     found = Encoding(codec, _LABELS[codec], guessed=True)
     return found if _decodes(sample, found, whole=whole) else Encoding("latin_1", _LABELS["latin_1"], guessed=True)
 
 
-def _around_foreign(sample: bytes) -> bytes:
-    """The lines that hold bytes above ASCII: they carry the evidence."""
-    lines = [line for line in sample.split(b"\n")[:-1] if not line.isascii()] or [sample]
-    return b"\n".join(lines)[:_GUESS_BYTES]
+def _around_foreign(sample: bytes, *, whole: bool) -> tuple[bytes, bool]:
+    """The lines that hold bytes above ASCII: the evidence, and whether it may end inside a character."""
+    lines = sample.split(b"\n")
+    if not whole and len(lines) > 1:
+        lines.pop()
+    evidence = b"\n".join(line for line in lines if not line.isascii())
+    if not evidence:
+        return sample[-_GUESS_BYTES:], not whole
+    return evidence[:_GUESS_BYTES], len(evidence) > _GUESS_BYTES or (not whole and len(lines) == 1)
 
 
-def _guess(sample: bytes, codecs_allowed: tuple[str, ...]) -> str | None:
+def _double(sample: bytes, cut: bool) -> str | None:  # noqa: FBT001 - private
+    """The double-byte code page, if it is one; a sample that may be cut is tried with a byte or more less."""
+    for less in range(4 if cut else 1):
+        part = sample[: len(sample) - less]
+        codec = _guess(part, (*_DOUBLE, *_SINGLE))
+        if codec in _DOUBLE and _plausible(part, codec):
+            return codec
+        if codec in _DOUBLE:
+            return next((other for other in _DOUBLE if _plausible(part, other)), None)
+    return None
+
+
+def _guess(sample: bytes, allowed: tuple[str, ...]) -> str | None:
     from charset_normalizer import from_bytes
 
-    best = from_bytes(sample, cp_isolation=list(codecs_allowed), preemptive_behaviour=False).best()
+    best = from_bytes(sample, cp_isolation=list(allowed), preemptive_behaviour=False).best()
     return best.encoding if best is not None else None
 
 

@@ -138,9 +138,7 @@ def _gap(a: Sequence[str], b: Sequence[str], gap: Opcode) -> list[Opcode]:
     if a0 == a1 or b0 == b1 or (a1 - a0) * (b1 - b0) > _PAIRS_MAX:
         return [(a0, a1, b0, b1)]
     matcher = difflib.SequenceMatcher(None, a[a0:a1], b[b0:b1], autojunk=False)
-    return [
-        (a0 + i0, a0 + i1, b0 + j0, b0 + j1) for tag, i0, i1, j0, j1 in matcher.get_opcodes() if tag != "equal"
-    ]
+    return [(a0 + i0, a0 + i1, b0 + j0, b0 + j1) for tag, i0, i1, j0, j1 in matcher.get_opcodes() if tag != "equal"]
 
 
 def _hunks(changes: Sequence[Opcode], length: int) -> Iterator[list[Opcode]]:

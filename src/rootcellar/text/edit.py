@@ -160,7 +160,8 @@ class _View:
 
     def replaced(self, spans: Iterable[Span]) -> str:
         """The text with the spans, which are in order and apart, replaced."""
-        pieces, done = [], 0
+        pieces: list[str] = []
+        done = 0
         for span in spans:
             start, end, new = _trimmed(self.lf, span)
             first = self.index(start)

@@ -61,7 +61,8 @@ class Globs:
 
     def __post_init__(self) -> None:
         simple = [glob for glob in self.globs if glob.by_name]
-        body = "|".join(f"(?{'i' if glob.regex.flags & re.IGNORECASE else ''}s:{glob.regex.pattern})" for glob in simple)
+        flags = ("is" if glob.regex.flags & re.IGNORECASE else "s" for glob in simple)
+        body = "|".join(f"(?{flag}:{glob.regex.pattern})" for flag, glob in zip(flags, simple, strict=True))
         object.__setattr__(self, "names", re.compile(body) if simple else None)
 
     def match(self, parents: tuple[str, ...], name: str) -> bool:

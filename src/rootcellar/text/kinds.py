@@ -56,7 +56,9 @@ _MAGIC: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"\x80\2}q", "application/x-pickle"),
 )
 # Two or three letters that ordinary text may begin with: believed only where the bytes are no text.
-_WEAK: Final = frozenset((b"BM", b"MZ", b"ID3", b"BZh", b"FORM", b"PAR1", b"OTTO", b"wOFF", b"wOF2", b"GIF87a", b"8BPS"))
+_WEAK: Final = frozenset(
+    (b"BM", b"MZ", b"ID3", b"BZh", b"FORM", b"PAR1", b"OTTO", b"wOFF", b"wOF2", b"GIF87a", b"GIF89a", b"8BPS")
+)
 _RIFF: Final = {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo"}
 _BRANDS: Final = {
     b"avif": "image/avif", b"avis": "image/avif", b"heic": "image/heic", b"heix": "image/heic", b"mif1": "image/heif",
@@ -81,8 +83,9 @@ _BY_SUFFIX: Final[dict[str, str]] = {
     "aif": "audio/aiff", "aiff": "audio/aiff", "mid": "audio/midi", "mp4": "video/mp4", "m4v": "video/mp4",
     "mov": "video/quicktime", "mkv": "video/x-matroska", "webm": "video/webm", "avi": "video/x-msvideo",
     "pdf": "application/pdf", "zip": "application/zip", "gz": "application/gzip", "tgz": "application/gzip",
-    "bz2": "application/x-bzip2", "xz": "application/x-xz", "zst": "application/zstd", "7z": "application/x-7z-compressed",
-    "rar": "application/vnd.rar", "tar": "application/x-tar", "jar": "application/java-archive",
+    "bz2": "application/x-bzip2", "xz": "application/x-xz", "zst": "application/zstd",
+    "7z": "application/x-7z-compressed", "rar": "application/vnd.rar", "tar": "application/x-tar",
+    "jar": "application/java-archive",
     "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",

@@ -198,7 +198,7 @@ def read_range(
     if start_line < 1 or start_char < 0:
         raise BadArgument(f"there is no line {start_line}", "Lines are counted from 1")
     if end_line is not None and end_line < start_line:
-        raise BadArgument(f"line {end_line} comes before line {start_line}", "Give an `end_line` not below `start_line`")
+        raise BadArgument(f"line {end_line} comes before line {start_line}", "Give a larger `end_line`")
     reader = Reader.of(content, cancel)
     offset = reader.offset_of(start_line)
     if offset is None:

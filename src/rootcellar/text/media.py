@@ -30,7 +30,7 @@ _UPRIGHT: Final = frozenset((0, 1))  # EXIF orientations that mean "as it is"
 _ORIENTATION: Final = 0x0112
 _QUALITIES: Final = (85, 70, 50)
 # What hosts know audio as.
-_AUDIO: Final = frozenset(("audio/mpeg", "audio/wav", "audio/ogg", "audio/flac", "audio/mp4", "audio/aac", "audio/aiff"))
+_AUDIO: Final = frozenset(f"audio/{kind}" for kind in ("mpeg", "wav", "ogg", "flac", "mp4", "aac", "aiff"))
 
 
 @dataclass(frozen=True, slots=True)

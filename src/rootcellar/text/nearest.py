@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from difflib import SequenceMatcher
 from typing import Final
 
@@ -45,37 +46,36 @@ def explain(lf: str, old: str, *, tolerant: bool) -> tuple[str, str]:
     return f"{missing}; nearest: {'; '.join(places)}", "Read these lines again and quote them exactly"
 
 
-def _slips(lf: str, old: str, *, tolerant: bool) -> list[tuple[str, str]]:
-    """The usual slips, each proven by finding the text once it is undone; the first found, or none."""
+def _slips(lf: str, old: str, *, tolerant: bool) -> Iterator[tuple[str, str]]:
+    """The usual slips, each proven by finding the text once it is undone."""
     if "\ufffd" in old:
         hint = "Quote the text around it instead"
-        return [("it holds U+FFFD, which stands for bytes that are not in the file's encoding", hint)]
+        yield "it holds U+FFFD, which stands for bytes that are not in the file's encoding", hint
     if not tolerant and (blocks := whitespace.find(lf, old)):
         start = blocks[0].start
         where = _difference(lf[start : blocks[0].end].split("\n"), old.split("\n"), blocks[0].line)
         more = f" (and {len(blocks) - 1:,} more places)" if len(blocks) > 1 else ""
-        return [(f"it differs in whitespace: {where}{more}", "Quote it exactly, or set `ignore_whitespace`")]
+        yield f"it differs in whitespace: {where}{more}", "Quote it exactly, or set `ignore_whitespace`"
     numbered = [_NUMBERED.sub("", line) for line in old.split("\n")]
     if all(_NUMBERED.match(line) for line in old.removesuffix("\n").split("\n")) and "\n".join(numbered) in lf:
-        return [("its lines begin with line numbers", "Leave the line numbers out")]
+        yield "its lines begin with line numbers", "Leave the line numbers out"
     if "\\" in old:
         at = lf.find(_ESCAPED.sub(lambda found: _PLAIN.get(found[1], found[1]), old))
         if at >= 0:
-            return [(f"without its extra backslashes it is at line {_line(lf, at):,}", "Escape it once less")]
+            yield f"without its extra backslashes it is at line {_line(lf, at):,}", "Escape it once less"
     at = lf.translate(_LOOKALIKES).find(old.translate(_LOOKALIKES))
     if at >= 0:
         there = lf[at : at + len(old)]
         n = next(n for n, (a, b) in enumerate(zip(there, old, strict=True)) if a != b)
         characters = f"U+{ord(there[n]):04X} where `old_text` has U+{ord(old[n]):04X}"
-        return [(f"line {_line(lf, at + n):,} has {characters}", "Quote the file's own characters")]
+        yield f"line {_line(lf, at + n):,} has {characters}", "Quote the file's own characters"
     small = lf.lower()
     at = small.find(old.lower()) if len(small) == len(lf) else -1
     if at >= 0:
         there = lf[at : at + len(old)]
         n = next((n for n, (a, b) in enumerate(zip(there, old, strict=False)) if a != b), 0)
         shown = f"`{_shown(there, n)}` where `old_text` has `{_shown(old, n)}`"
-        return [(f"line {_line(lf, at + n):,} has {shown}", "Mind capital and small letters")]
-    return []
+        yield f"line {_line(lf, at + n):,} has {shown}", "Mind capital and small letters"
 
 
 def _by_lines(lf: str, old: str) -> list[str]:
@@ -130,7 +130,8 @@ def _difference(there: list[str], quoted: list[str], first: int) -> str:
     for n, (real, asked) in enumerate(zip(there, quoted, strict=False)):
         partly = last and ((n == 0 and real.endswith(asked)) or (n == last and real.startswith(asked)))
         if real != asked and not partly:
-            at = next((k for k, (a, b) in enumerate(zip(real, asked, strict=False)) if a != b), min(len(real), len(asked)))
+            shortest = min(len(real), len(asked))
+            at = next((k for k in range(shortest) if real[k] != asked[k]), shortest)
             return f"line {first + n:,} is `{_shown(real, at)}` where `old_text` has `{_shown(asked, at)}`"
     return f"line {first + len(there) - 1:,} is the last of the file, where `old_text` goes on"
 

@@ -18,12 +18,12 @@ from typing import Final
 from rootcellar import limits
 from rootcellar.confine import Cancel, Entry, Kind, _rg
 from rootcellar.confine import shown as shown_name
-from rootcellar.errors import NotFound, NotText, Refusal, Sealed, TooLarge
+from rootcellar.errors import NotFound, NotText, Refusal, TooLarge
 from rootcellar.text import cursor as cursors
 from rootcellar.text.decode import SAMPLE_BYTES, Encoding, sniff
 from rootcellar.text.glob import Globs
 from rootcellar.text.leaving import Honour, Judge
-from rootcellar.text.show import Changed, Line, show
+from rootcellar.text.show import Changed, Line, Shown, show
 from rootcellar.text.suggest import Matching, Names, Query, Row, Told, plain, suggested
 
 SECONDS_MAX: Final = 20.0  # then what was found so far is the answer
@@ -35,6 +35,9 @@ _ROWS_HELD: Final = 20_000
 _ELSEWHERE_SECONDS: Final = 3.0  # to see whether ignored files hold what was not found
 _ELSEWHERE_FILES: Final = 1_000
 _LINE_OVERHEAD_CHARS: Final = 12  # number and separators
+
+_CHANGED: Final = "changed while it was searched"
+_WHY: Final[dict[type[Refusal], str]] = {NotFound: _CHANGED, NotText: "binary", TooLarge: "too large to decode"}
 
 Progress = Callable[[int, str], None]
 _Place = tuple[Names, int]
@@ -222,33 +225,30 @@ class _Page:
         taken = numbers[: self.lines_left]
         entry = self.start.below(_text(names)) if names else self.start
         path = "/".join(map(shown_name, _text(names))) if names else str(entry)
-        try:
-            with entry.open_read() as content:
-                if names in self.told.binary:
-                    sniff(content.read_at(0, SAMPLE_BYTES), whole=content.size <= SAMPLE_BYTES)
-                    self.found.skip(path, "binary data follows its text")
-                # In a file whose lines end with CR, the engine takes all for line 1.
-                rows = [row for n in taken for row in lines[n][: LINES_PER_FILE_MAX if n == 1 else 1]]
-                shown = show(content, rows, self.query, self.encoding)
-        except (Changed, NotFound):
-            self.found.skip(path, "changed while it was searched")
-            return True
-        except Sealed:
-            self.found.skip(path, "sealed")
-            return True
-        except NotText:
-            self.found.skip(path, "binary")
-            return True
-        except TooLarge as why:
-            self.found.skip(path, why.message)
-            return True
-        except Refusal as why:
-            self.found.skip(path, why.reason)
+        # In a file whose lines end with CR, the engine takes all for line 1.
+        rows = [row for n in taken for row in lines[n][: LINES_PER_FILE_MAX if n == 1 else 1]]
+        shown = self._read(entry, path, names, rows)
+        if shown is None:
             return True
         self._take(FileFound(path, tuple(shown.lines), shown.encoding, more), names, taken)
         if len(taken) < len(numbers) and self.last is None:
             self.last = self._reached
         return self.last is None
+
+    def _read(self, entry: Entry, path: str, names: Names, rows: list[Row]) -> Shown | None:
+        """The lines of some rows, read through the wall; none, and why, if the file is not what was searched."""
+        try:
+            with entry.open_read() as content:
+                if names in self.told.binary:
+                    sniff(content.read_at(0, SAMPLE_BYTES), whole=content.size <= SAMPLE_BYTES)
+                    self.found.skip(path, "binary data follows its text")
+                return show(content, rows, self.query, self.encoding)
+        except Changed:
+            why = _CHANGED
+        except Refusal as refusal:
+            why = _WHY.get(type(refusal)) or refusal.reason
+        self.found.skip(path, why)
+        return None
 
     def _take(self, file: FileFound, names: Names, taken: list[int]) -> None:
         """Put a file's lines on the page as far as they fit; the first one always does."""

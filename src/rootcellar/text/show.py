@@ -147,9 +147,7 @@ class Raw:
         base = max(0, offset - reach)
         return self._content.read_at(base, offset - base + reach), base
 
-    def _line(  # noqa: PLR0917 - a stretch of bytes and where it lies
-        self, number: int, data: bytes, start: int, stop: int, at: int, base: int, *, is_match: bool
-    ) -> Line:
+    def _line(self, number: int, data: bytes, start: int, stop: int, at: int, base: int, *, is_match: bool) -> Line:
         """One line: whole if it is short, else a window of whole characters around `at`."""
         cut_before = (start == 0 and base > 0) or at - start > LINE_SHOWN_CHARS * 4
         cut_after = stop == len(data) and base + stop < self._content.size

@@ -159,7 +159,7 @@ def suggested(
     encoding: Encoding | None = None,
     ignore_files: Sequence[str] = (),
 ) -> Generator[Row]:
-    """ripgrep's rows; all of a file's in order, and files in order only if asked (slower: one thread)."""
+    """Give ripgrep's rows; all of a file's in order, and files in order only if asked (slower: one thread)."""
     parts = _rg.place(start)
     is_file = start.stat().kind is Kind.FILE
     arguments = _arguments(start, query, parts if not is_file else (), encoding)

@@ -81,6 +81,39 @@ def tree(
     )
 
 
+class _Count:
+    """What a walk has seen, directory by directory."""
+
+    def __init__(self) -> None:
+        self.top = _Directory("")
+        self.held: dict[tuple[str, ...], _Directory] = {(): self.top}  # by raw names
+        self._path = [self.top]  # from the top to where the walk is
+
+    def add(self, found: Walked) -> None:
+        """Count one name."""
+        del self._path[len(found.parents) + 1 :]
+        parent = self._path[-1]
+        if found.kind is not Kind.DIRECTORY:
+            parent.file_count += 1
+            if len(parent.files) < _HELD_NAMES:
+                parent.files.append(_file(found))
+            for above in self._path:
+                above.all_files += 1
+            return
+        new = _Directory(shown(found.name), "sealed" if found.sealed else "")
+        if len(self.held) < _HELD_DIRECTORIES:
+            self.held[found.parts] = new
+            parent.directories.append(new)
+        for above in self._path:
+            above.all_directories += 1
+        self._path.append(new)
+
+    def unread(self, found: Walked, why: Refusal) -> None:
+        """Remember that a directory could not be listed."""
+        if found.parts in self.held:
+            self.held[found.parts].remark = f"unreadable: {why.reason}"
+
+
 def _counted(
     start: Entry,
     honour: Honour,
@@ -88,45 +121,17 @@ def _counted(
     progress: Callable[[int, str], None] | None,
     deadline: float,
 ) -> tuple[_Directory, bool]:
-    """Walk it once."""
-    top = _Directory("")
-    path: list[_Directory] = [top]  # from the top to where the walk is
-    held: dict[tuple[str, ...], _Directory] = {(): top}  # by raw names
-    seen, timed_out = 0, False
-
-    def entered(found: Walked) -> _Directory:
-        del path[len(found.parents) + 1 :]
-        return path[-1]
-
-    def unread(found: Walked, why: Refusal) -> None:
-        if path[-1].name == shown(found.name):
-            path[-1].remark = f"unreadable: {why.reason}"
-
-    leaving = Leaving(start, honour)
-    for found in start.walk(ignore=leaving, unread=unread, cancel=cancel):
-        seen += 1
+    """Walk it once; the top, and whether the time was up before the end."""
+    count, leaving, timed_out = _Count(), Leaving(start, honour), False
+    for seen, found in enumerate(start.walk(ignore=leaving, unread=count.unread, cancel=cancel), 1):
         if not seen % 256 and time.monotonic() > deadline:
             timed_out = True
             break
         if progress is not None and not seen % 4_096:
             progress(seen, f"{seen:,} names seen")
-        parent = entered(found)
-        if found.kind is Kind.DIRECTORY:
-            new = _Directory(shown(found.name), "sealed" if found.sealed else "")
-            if len(held) < _HELD_DIRECTORIES:
-                held[found.parts] = new
-                parent.directories.append(new)
-            for above in path:
-                above.all_directories += 1
-            path.append(new)
-        else:
-            parent.file_count += 1
-            if len(parent.files) < _HELD_NAMES:
-                parent.files.append(_file(found))
-            for above in path:
-                above.all_files += 1
-    _add_ignored(held, leaving)
-    return top, timed_out
+        count.add(found)
+    _add_ignored(count.held, leaving)
+    return count.top, timed_out
 
 
 def _file(found: Walked) -> str:
