@@ -259,7 +259,7 @@ def _places(host: Host, chosen: argparse.Namespace, machine: Machine) -> Iterabl
     """The files of one host that this run is about; a host without any is an outcome of its own."""
     try:
         if getattr(chosen, "file", None):
-            return [Place(host, Scope.USER, os.path.abspath(os.path.expanduser(chosen.file)))]
+            return [Place(host, Scope.NAMED, os.path.abspath(os.path.expanduser(chosen.file)))]
         if chosen.project:
             return [project_place(host, machine, os.path.abspath(os.path.expanduser(chosen.project)))]
         found = user_places(host, machine)

@@ -127,7 +127,7 @@ def _left(step: Step) -> tuple[str, ...]:
 
 
 def _refuse_running(host: Host, job: Job, records: Records) -> None:
-    if host.running and job.place.scope is Scope.USER and proving.is_running(host.running):
+    if host.running and job.place.scope is not Scope.PROJECT and proving.is_running(host.running):
         step = job.step(records)
         if step is not None and step.changes:
             raise Refusal(f"{host.title} is running, and would write over the edit", "quit it first, then try again")
@@ -189,7 +189,7 @@ def _folder_words(job: Job, words: Sequence[str]) -> list[str]:
 def _heard(job: Job, machine: Machine) -> tuple[proving.Heard, str]:
     host, place = job.place.host, job.place
     command = ambient.on_path(host.command) if host.command and host.question else None
-    if command is None:
+    if command is None or place.scope is Scope.NAMED:
         return proving.Heard.NOT_ASKED, ""
     directory = machine.home
     if place.scope is Scope.PROJECT and host.project:

@@ -34,14 +34,12 @@ for line in sys.stdin:
 
 
 RUN = """\
-import argparse, os, sys
+import os, sys
 import platformdirs.unix
-from rootcellar import setup_cli
+from rootcellar import cli, doctor, setup_cli
 if "AS_USER" in os.environ:  # the interpreter itself may be where only root can read
     os.setuid(int(os.environ["AS_USER"]))
-parser = argparse.ArgumentParser("rootcellar")
-setup_cli.add_commands(parser.add_subparsers(dest="command", required=True))
-code = setup_cli.run(parser.parse_args())
+code = cli.main()
 heavy = {"mcp", "pydantic", "anyio"} & set(sys.modules)
 sys.exit(f"these commands load {heavy}" if heavy else code)
 """

@@ -1,7 +1,7 @@
 """A stand-in for a language model on loopback: it asks for one tool, then says what the tool answered.
 
-It speaks Anthropic's messages, OpenAI's chat completions and responses, and Gemini's content, streamed and whole: as much
-of each as hosts need to call one tool of ours. What it is sent is kept, so that a test can see the tool's answer arrive.
+It speaks Anthropic's messages, OpenAI's chat completions and responses, and Gemini's content, streamed and whole: as
+much of each as hosts need to call one tool of ours. What it is sent is kept, so a test can see the answer arrive.
 """
 
 from __future__ import annotations
@@ -53,10 +53,12 @@ def _answers(body: dict[str, Any]) -> Iterator[str]:
     for message in body.get("messages") or []:
         if message.get("role") == "tool":
             yield _text(message.get("content"))
-        for part in message["content"] if isinstance(message.get("content"), list) else []:
+        parts: list[Any] = message["content"] if isinstance(message.get("content"), list) else []
+        for part in parts:
             if part.get("type") == "tool_result":
                 yield _text(part.get("content"))
-    for item in body.get("input") if isinstance(body.get("input"), list) else []:
+    items: list[Any] = body["input"] if isinstance(body.get("input"), list) else []
+    for item in items:
         if item.get("type") == "function_call_output":
             yield _text(item.get("output"))
     for content in body.get("contents") or []:
@@ -89,7 +91,7 @@ class _Wire(BaseHTTPRequestHandler):
         """Answer in the format of the path."""
         body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or b"{}")
         path = self.path.partition("?")[0]
-        if path.endswith("count_tokens") or path.endswith(":countTokens"):
+        if path.endswith(("count_tokens", ":countTokens")):
             self._json({"input_tokens": 10, "totalTokens": 10})
         elif path.endswith("/messages"):
             self._anthropic(body)

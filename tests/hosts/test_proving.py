@@ -39,14 +39,15 @@ def test_surroundings_are_what_the_host_gives() -> None:
     assert {host.surroundings for host in HOSTS} == set(Surroundings)
 
 
+DEAF = """\
+import json, sys
+for line in sys.stdin:
+    print(json.dumps({"jsonrpc": "2.0", "id": json.loads(line).get("id"), "error": {"code": -32601}}), flush=True)
+"""
 FAILURES = {
     "ends at once": ("import sys; sys.exit('no such folder')\n", "ended at once with code 1: no such folder"),
     "answers nonsense": ("print('hello')\nimport sys; sys.stdin.read()\n", "did not answer within"),
-    "no discover, no initialize": (
-        "import json, sys\nfor line in sys.stdin:\n"
-        "    print(json.dumps({'jsonrpc': '2.0', 'id': json.loads(line).get('id'), 'error': {'code': -32601}}), flush=True)\n",
-        "answers `initialize` with",
-    ),
+    "no discover, no initialize": (DEAF, "answers `initialize` with"),
     "no tools": (SERVER.replace('[{"name": "read_file", "inputSchema": {"type": "object"}}]', "[]"), "lists no tools"),
     "never ends": (SERVER + "import time\ntime.sleep(60)\n", "does not end when its input ends"),
 }

@@ -19,6 +19,7 @@ class Scope(Enum):
     USER = "user"
     PROFILE = "profile"
     PROJECT = "project"
+    NAMED = "named"  # by the user, who knows which program reads it
 
 
 @dataclass(frozen=True, slots=True)
