@@ -1,0 +1,130 @@
+"""Tools over SQLite databases: each call goes to a worker process that stands in the database's own directory."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, WithJsonSchema
+
+from rootcellar import limits
+from rootcellar.confine import Lane
+from rootcellar.errors import BadArgument
+from rootcellar.policy import Effect
+from rootcellar.sqlite import Database, Databases, Import, Query, Run
+from rootcellar.tools.answers import Said
+from rootcellar.toolset import Call, Toolset
+
+DATABASES = Toolset("databases")
+
+# Made when the server is, before any thread is fenced in: its workers are started from there.
+_OPEN: Final = Databases()
+
+Params = Annotated[
+    list[Any] | dict[str, Any] | None,
+    WithJsonSchema({"type": ["array", "object"], "description": "values for `?` or `:name`"}),
+]
+Rows = Annotated[int, Field(ge=1, le=limits.QUERY_ROWS_MAX)]
+
+
+def _opened(call: Call, database: str) -> Database:
+    return _OPEN.open(call.roots.entry(database), call.cancel)
+
+
+@DATABASES.tool("List databases", Effect.READ, Lane.LONG)
+def list_databases(call: Call, *, path: str = ".") -> Said:
+    """Find the SQLite databases in a folder, whatever they are called: size, tables, encrypted, WAL."""
+    found = _OPEN.list(call.roots.entry(path), call.cancel)
+    return Said(text="\n".join(one.line() for one in found), note=f"[{len(found):,} databases]")
+
+
+@DATABASES.tool("Describe a database", Effect.READ, Lane.LONG)
+def describe_database(
+    call: Call,
+    *,
+    database: str,
+    table: str = "",
+    samples: Annotated[int, Field(ge=0, le=20, description="rows of `table` to show")] = 0,
+    check: Annotated[bool, Field(description="check its integrity instead")] = False,
+) -> Said:
+    """See the schema: tables, columns, keys, indexes, row counts; of one `table` also its SQL and sample rows. Do it
+    before the first query."""
+    opened = _opened(call, database)
+    return Said(text=opened.check().text() if check else opened.describe(table, samples))
+
+
+@DATABASES.tool("Query a database", Effect.READ, Lane.LONG)
+def query_database(
+    call: Call,
+    *,
+    database: str,
+    sql: str = "",
+    params: Params = None,
+    limit: Rows = limits.QUERY_ROWS_DEFAULT,
+    cursor: str = "",
+    explain: Annotated[bool, Field(description="the plan, and missing indexes; nothing is run")] = False,
+) -> Said:
+    """Read with one SELECT; nothing can be changed. Long results come in pages: send the `cursor` back for the next.
+    Bind values with params."""
+    opened = _opened(call, database)
+    if explain:
+        return Said(text=opened.explain(sql, params or ()).text())
+    if not sql and not cursor:
+        raise BadArgument("`sql` is missing", "send a SELECT, or the cursor of one")
+    return Said(text=opened.query(Query(sql, params or (), limit, cursor)).text())
+
+
+@DATABASES.tool("Change a database", Effect.DESTROY, Lane.LONG)
+def change_database(
+    call: Call, *, database: str, sql: str, params: Params = None, dry_run: bool = False, create: bool = False
+) -> Said:
+    """Run one statement, or a script, in one transaction, all or nothing. dry_run runs it, tells what it would change
+    and takes it back. create makes a new database file."""
+    entry = call.roots.entry(database)
+    opened = _OPEN.create(entry, call.cancel) if create else _OPEN.open(entry, call.cancel)
+    return Said(text=opened.change(sql, params or (), Run.DRY if dry_run else Run.KEEP).text())
+
+
+@DATABASES.tool("Import a table", Effect.WRITE, Lane.LONG)
+def import_table(
+    call: Call,
+    *,
+    database: str,
+    path: str,
+    table: str,
+    skip_bad: Annotated[bool, Field(description="leave bad rows out instead of refusing all")] = False,
+) -> Said:
+    """Put the rows of a CSV, TSV, JSON or JSONL file into a table, which is made if it is not there."""
+    wanted = Import(table=table, skip_bad=skip_bad)
+    return Said(text=_opened(call, database).import_file(call.roots.entry(path), wanted, call.progress).text())
+
+
+@DATABASES.tool("Export rows", Effect.WRITE, Lane.LONG)
+def export_table(
+    call: Call,
+    *,
+    database: str,
+    path: str,
+    sql: str = "",
+    table: str = "",
+    params: Params = None,
+    format: Literal["csv", "tsv", "jsonl", "markdown", "sqlite"] | None = None,  # noqa: A002 - its name on the wire
+) -> Said:
+    """Write a table, or the rows of a SELECT, into a new file; its name says the format, or `format` does."""
+    if bool(sql) == bool(table):
+        raise BadArgument("give `sql` or `table`", "one of them says what to export")
+    name = table.replace('"', '""')
+    statement = sql or f'SELECT * FROM "{name}"'  # noqa: S608 - quoted, and read by the read profile
+    done = _opened(call, database).export(statement, params or (), call.roots.entry(path), format or "", call.progress)
+    return Said(text=done.text())
+
+
+@DATABASES.tool("Back up a database", Effect.WRITE, Lane.LONG)
+def backup_database(call: Call, *, database: str, path: str) -> Said:
+    """Copy a whole database into a new file, consistently, also while other programs use it."""
+    return Said(text=_opened(call, database).backup(call.roots.entry(path), call.progress).text())
+
+
+@DATABASES.tool("Search a database", Effect.READ, Lane.LONG)
+def search_database(call: Call, *, database: str, word: str, limit: Rows = limits.QUERY_ROWS_DEFAULT) -> Said:
+    """Find a word in every text column of every table, full-text indexes first."""
+    return Said(text=_opened(call, database).search(word, limit).text())

@@ -1,0 +1,86 @@
+"""The database tools over a real process."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from driver import ERAS, Host
+
+
+@pytest.fixture(scope="module", params=ERAS)
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, Path]]:
+    root = tmp_path_factory.mktemp("shop") / "root"
+    root.mkdir()
+    with closing(sqlite3.connect(root / "shop.db")) as made:
+        made.execute("CREATE TABLE album (id INTEGER PRIMARY KEY, title TEXT NOT NULL, price REAL)")
+        made.executemany("INSERT INTO album VALUES (?, ?, ?)", [(n, f"Album {n}", n / 100) for n in range(1, 5001)])
+        made.commit()
+    with Host(str(root), era=request.param) as host:
+        yield host, root
+
+
+@pytest.fixture
+def host(served: tuple[Host, Path]) -> Host:
+    return served[0]
+
+
+@pytest.fixture
+def root(served: tuple[Host, Path]) -> Path:
+    return served[1]
+
+
+def test_databases_are_found_and_described(host: Host) -> None:
+    assert "shop.db" in host.text("list_databases")
+    told = host.text("describe_database", database="shop.db")
+    assert "album" in told
+    assert "5,000" in told or "5000" in told
+    assert "Album 1" in host.text("describe_database", database="shop.db", table="album", samples=2)
+    assert "ok" in host.text("describe_database", database="shop.db", check=True).lower()
+
+
+def test_rows_come_in_pages(host: Host) -> None:
+    first = host.text("query_database", database="shop.db", sql="SELECT id FROM album ORDER BY id", limit=3000)
+    cursor = first.rpartition("cursor ")[2].split(")")[0]
+    second = host.text("query_database", database="shop.db", cursor=cursor, limit=3000)
+    assert "5000" in second.split()
+    assert "1" not in second.split()[:3]
+    assert "Album 7" in host.text("query_database", database="shop.db", sql="SELECT * FROM album WHERE id = ?", params=[7])
+    assert "SCAN" in host.text("query_database", database="shop.db", sql="SELECT * FROM album WHERE title = 'x'", explain=True)
+
+
+@pytest.mark.parametrize("sql", ["DELETE FROM album", "PRAGMA journal_mode=WAL", "ATTACH '/etc/x' AS y", "SELECT 1; DROP TABLE album"])
+def test_a_query_changes_nothing(host: Host, root: Path, sql: str) -> None:
+    before = (root / "shop.db").read_bytes()
+    host.refusal("query_database", database="shop.db", sql=sql)
+    assert (root / "shop.db").read_bytes() == before
+
+
+def test_a_change_can_be_tried_first(host: Host, root: Path) -> None:
+    sql = "UPDATE album SET price = 0 WHERE id <= 10"
+    assert "10" in host.text("change_database", database="shop.db", sql=sql, dry_run=True)
+    with closing(sqlite3.connect(root / "shop.db")) as seen:
+        assert seen.execute("SELECT count(*) FROM album WHERE price = 0").fetchone() == (0,)
+    host.text("change_database", database="shop.db", sql=sql)
+    with closing(sqlite3.connect(root / "shop.db")) as seen:
+        assert seen.execute("SELECT count(*) FROM album WHERE price = 0").fetchone() == (10,)
+
+
+def test_rows_are_imported_exported_and_backed_up(host: Host, root: Path) -> None:
+    name = host.era
+    (root / f"{name}.csv").write_text("name,age\nAda,36\nAlan,41\n", "utf-8")
+    host.text("change_database", database=f"{name}.db", sql="CREATE TABLE t (x)", create=True)
+    host.text("import_table", database=f"{name}.db", path=f"{name}.csv", table="people")
+    host.text("export_table", database=f"{name}.db", path=f"{name}-out.jsonl", table="people")
+    assert '"Ada"' in (root / f"{name}-out.jsonl").read_text("utf-8")
+    host.text("backup_database", database=f"{name}.db", path=f"{name}-copy.db")
+    assert "Alan" in host.text("search_database", database=f"{name}-copy.db", word="Alan")
+
+
+def test_a_database_outside_the_roots_is_not_reached(host: Host, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "other.db")) as made:
+        made.execute("CREATE TABLE t (x)")
+    assert host.refusal("query_database", database=str(tmp_path / "other.db"), sql="SELECT 1")[0] == "escape"
