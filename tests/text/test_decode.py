@@ -1,6 +1,5 @@
 """Bytes become the right text, and the same bytes again."""
 
-
 from __future__ import annotations
 
 import codecs

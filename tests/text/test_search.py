@@ -34,7 +34,7 @@ def plant(base: Path, files: dict[str, str | bytes]) -> Entry:
 
 
 def told(found: Found) -> list[str]:
-    lines = [(file.path, line) for file in found.files for line in file.lines]
+    lines = [(file.path or "it", line) for file in found.files for line in file.lines]
     return [f"{path}:{line.number}{':' if line.is_match else '-'}{line.text}" for path, line in lines]
 
 
@@ -112,7 +112,7 @@ def test_ignore_files_globs_and_seals_decide_what_is_searched(tmp_path: Path) ->
     assert paths(Query("foo", exclude=(compile_glob("/a.js"),)), start.child("src")) == ["a.py"]
     assert paths(Query("foo"), start.child("build")) == ["a.py"]
     assert paths(Query("foo"), start.child("docs")) == ["keep.log"]
-    assert paths(Query("foo"), start.child("x.log")) == ["x.log"]
+    assert paths(Query("foo"), start.child("x.log")) == [""]
     for name in (".env", ".ssh/config", "src/key.pem"):
         with pytest.raises(errors.Sealed):
             search(start.below(tuple(name.split("/"))), Query("foo"))
@@ -150,7 +150,9 @@ def test_text_is_found_and_shown_in_its_own_encoding(tmp_path: Path, codec: str,
     text = "1st line\n" + ENCODED[codec] + "\nlast\n"
     start = plant(tmp_path, {"a.txt": text.encode(codec), "b.txt": "nothing here\n"})
     at = start.child("a.txt") if alone else start
-    expected = [f"a.txt:{n}:{line}" for n, line in enumerate(text.split("\n"), 1) if needle in line]
+    expected = [
+        f"{'it' if alone else 'a.txt'}:{n}:{line}" for n, line in enumerate(text.split("\n"), 1) if needle in line
+    ]
     assert told(search(at, Query(needle))) == expected
     assert told(search(at, Query(needle.upper(), case=Case.FOLD))) == expected
     if alone or codec in ("utf-8", "utf-8-sig", "utf-16"):
@@ -164,7 +166,7 @@ def test_bytes_that_only_look_alike_in_another_code_page_are_no_match(tmp_path: 
 
 def test_utf16_without_a_mark_is_found_when_named(tmp_path: Path) -> None:
     start = plant(tmp_path, {"a.txt": "one\r\ntwo foo\r\n".encode("utf-16-le")})
-    assert told(search(start.child("a.txt"), Query("foo"))) == ["a.txt:2:two foo"]
+    assert told(search(start.child("a.txt"), Query("foo"))) == ["it:2:two foo"]
 
 
 def test_lines_that_end_with_cr_are_lines(tmp_path: Path) -> None:
@@ -228,7 +230,7 @@ def test_pages_of_one_file_are_the_whole_of_it(tmp_path: Path) -> None:
     start = plant(tmp_path, {"a.log": "".join(f"foo {n}\n" for n in range(40_000))}).child("a.log")
     first = search(start, Query("foo"), lines_max=300)
     assert not first.complete
-    wanted = [f"a.log:{n + 1}:foo {n}" for n in range(0, 40_000, 5)]
+    wanted = [f"it:{n + 1}:foo {n}" for n in range(0, 40_000, 5)]
     assert pages(start, regex("foo .*[05]$"), lines_max=1_000) == wanted
 
 
@@ -282,7 +284,7 @@ def test_options_in_a_pattern_or_a_name_are_only_text(tmp_path: Path) -> None:
     start = plant(tmp_path, {"--files": "--pre=sh\n", "-e": "x\n"})
     assert told(search(start, Query("--pre=sh"))) == ["--files:1:--pre=sh"]
     assert told(search(start, Query("x"))) == ["-e:1:x"]
-    assert told(search(start.child("-e"), Query("x"))) == ["-e:1:x"]
+    assert told(search(start.child("-e"), Query("x"))) == ["it:1:x"]
 
 
 def test_no_configuration_of_ours_reaches_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

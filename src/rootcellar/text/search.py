@@ -45,9 +45,9 @@ _Place = tuple[Names, int]
 
 @dataclass(frozen=True, slots=True)
 class FileFound:
-    """One file's matching lines with their context; `path` is relative to where the search began, as shown."""
+    """One file's matching lines with their context."""
 
-    path: str
+    path: str  # relative to where the search began, as shown; empty when that is the file
     lines: tuple[Line, ...]
     encoding: Encoding | None  # None: UTF-8
     more: bool  # it has more matches than are shown of one file
@@ -224,7 +224,7 @@ class _Page:
             return False
         taken = numbers[: self.lines_left]
         entry = self.start.below(_text(names)) if names else self.start
-        path = "/".join(map(shown_name, _text(names))) if names else str(entry)
+        path = "/".join(map(shown_name, _text(names)))
         # In a file whose lines end with CR, the engine takes all for line 1.
         rows = [row for n in taken for row in lines[n][: LINES_PER_FILE_MAX if n == 1 else 1]]
         shown = self._read(entry, path, names, rows)
@@ -241,13 +241,13 @@ class _Page:
             with entry.open_read() as content:
                 if names in self.told.binary:
                     sniff(content.read_at(0, SAMPLE_BYTES), whole=content.size <= SAMPLE_BYTES)
-                    self.found.skip(path, "binary data follows its text")
+                    self.found.skip(path or str(entry), "binary data follows its text")
                 return show(content, rows, self.query, self.encoding)
         except Changed:
             why = _CHANGED
         except Refusal as refusal:
             why = _WHY.get(type(refusal)) or refusal.reason
-        self.found.skip(path, why)
+        self.found.skip(path or str(entry), why)
         return None
 
     def _take(self, file: FileFound, names: Names, taken: list[int]) -> None:
