@@ -19,6 +19,8 @@ if __name__ == "__main__" and "--inside" not in sys.argv:
 import asyncio
 import contextlib
 import os
+import random
+import sqlite3
 import tempfile
 import textwrap
 import time
@@ -58,7 +60,38 @@ def sample() -> Iterator[Path]:
             log.writelines(f"{number:08d} GET /item/{number % 97} 200\n" for number in range(400_000))
         if os.name == "posix":
             (root / "notes/way-out").symlink_to("/etc")
+        music_shop(root / "shop/music.db")
         yield root
+
+
+def music_shop(path: Path) -> None:
+    """A shop's database: artists, albums, tracks, customers and 60,000 sales."""
+    path.parent.mkdir()
+    chance = random.Random(7)  # noqa: S311 - a sample, the same every time
+    words = "River Stone Winter Copper Night Garden Paper Signal Harbour Glass Ember Orchard".split()
+    with contextlib.closing(sqlite3.connect(path)) as shop:
+        shop.executescript(
+            "CREATE TABLE artist (id INTEGER PRIMARY KEY, name TEXT NOT NULL);"
+            "CREATE TABLE album (id INTEGER PRIMARY KEY, artist_id INTEGER NOT NULL REFERENCES artist, title TEXT);"
+            "CREATE TABLE track (id INTEGER PRIMARY KEY, album_id INTEGER NOT NULL REFERENCES album, title TEXT,"
+            " seconds INTEGER, price REAL);"
+            "CREATE TABLE customer (id INTEGER PRIMARY KEY, name TEXT, town TEXT);"
+            "CREATE TABLE sale (id INTEGER PRIMARY KEY, customer_id INTEGER REFERENCES customer,"
+            " track_id INTEGER REFERENCES track, day TEXT);"
+        )
+        name = lambda: f"{chance.choice(words)} {chance.choice(words)}"  # noqa: E731 - one short use
+        shop.executemany("INSERT INTO artist VALUES (?, ?)", [(n, name()) for n in range(1, 201)])
+        shop.executemany("INSERT INTO album VALUES (?, ?, ?)", [(n, n % 200 + 1, name()) for n in range(1, 601)])
+        tracks = [(n, n % 600 + 1, name(), chance.randint(90, 600), 0.99) for n in range(1, 7_001)]
+        shop.executemany("INSERT INTO track VALUES (?, ?, ?, ?, ?)", tracks)
+        people = [(n, f"Customer {n}", chance.choice(words)) for n in range(1, 501)]
+        shop.executemany("INSERT INTO customer VALUES (?, ?, ?)", people)
+        sales = [
+            (n, chance.randint(1, 500), chance.randint(1, 7_000), f"2026-{n % 12 + 1:02}-{n % 28 + 1:02}")
+            for n in range(1, 60_001)
+        ]
+        shop.executemany("INSERT INTO sale VALUES (?, ?, ?, ?)", sales)
+        shop.commit()
 
 
 def show(answer: types.CallToolResult) -> None:
@@ -127,6 +160,31 @@ async def sample_session(session: Session) -> None:
     await session.call("And how is it now?", "directory_tree", path=".", depth=2)
 
 
+async def database_session(session: Session) -> None:
+    """Find, explore, ask and change a database."""
+    shop = "shop/music.db"
+    await session.call("Which databases are there?", "list_databases")
+    await session.call("What is in the shop?", "describe_database", database=shop)
+    best = (
+        "SELECT artist.name, count(*) AS sold FROM sale JOIN track ON track.id = sale.track_id"
+        " JOIN album ON album.id = track.album_id JOIN artist ON artist.id = album.artist_id"
+        " WHERE sale.day BETWEEN :from AND :to GROUP BY artist.id ORDER BY sold DESC"
+    )
+    params = {"from": "2026-06-01", "to": "2026-08-31"}
+    await session.call("Who sold best in summer?", "query_database", database=shop, sql=best, params=params, limit=5)
+    sql = "SELECT * FROM sale WHERE customer_id = 7"
+    await session.call("Is that query quick?", "query_database", database=shop, sql=sql, explain=True)
+    await session.call("All 60,000 sales, a page at a time", "query_database", database=shop, sql="SELECT * FROM sale")
+    await session.call("A query cannot change anything", "query_database", database=shop, sql="DELETE FROM sale")
+    cut = "UPDATE track SET price = 0.79 WHERE seconds < 120"
+    await session.call("Try a price cut", "change_database", database=shop, sql=cut, dry_run=True)
+    await session.call("Make it", "change_database", database=shop, sql=cut)
+    await session.call("Where does a word stand?", "search_database", database=shop, word="Orchard Ember", limit=3)
+    report = "shop/summer.csv"
+    await session.call("A report as a file", "export_table", database=shop, sql=best, params=params, path=report)
+    await session.call("Read it", "read_file", path=report, head=3)
+
+
 async def play(root: Path, chapters: list[Callable[[Session], Awaitable[None]]]) -> int:
     """Connect in the newest protocol, with `root` as the client's only root, and play the chapters."""
 
@@ -157,7 +215,7 @@ def main(arguments: list[str]) -> int:
             return 2
         return asyncio.run(play(folder, [read_only]))
     with sample() as root:
-        return asyncio.run(play(root, [read_only, sample_session]))
+        return asyncio.run(play(root, [read_only, sample_session, database_session]))
 
 
 if __name__ == "__main__":
