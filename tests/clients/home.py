@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 KEPT = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "PROCESSOR_ARCHITECTURE")
+NOTHING: Mapping[str, str] = {}
 LEAVE_S = 5.0  # what a program may take to end what it started
 
 
@@ -23,7 +25,7 @@ class Home:
         self.path.mkdir(parents=True, exist_ok=True)
         self._started: list[subprocess.Popen[str]] = []
 
-    def env(self, **more: str) -> dict[str, str]:
+    def env(self) -> dict[str, str]:
         """Nothing of the caller's but where programs are; every place a program may keep things is inside."""
         home = str(self.path)
         places = dict.fromkeys(("HOME", "USERPROFILE"), home)
@@ -41,25 +43,32 @@ class Home:
         for name, place in inside.items():
             (self.path / place).mkdir(parents=True, exist_ok=True)
             places[name] = str(self.path / place)
-        return {name: os.environ[name] for name in KEPT if name in os.environ} | places | more
+        return {name: os.environ[name] for name in KEPT if name in os.environ} | places
 
-    def start(self, command: list[str], cwd: Path | None = None, **env: str) -> subprocess.Popen[str]:
+    def start(
+        self, command: list[str], cwd: Path | None = None, env: Mapping[str, str] = NOTHING
+    ) -> subprocess.Popen[str]:
         """Start a program that lives here; its stderr goes to a file."""
         errors = (self.path / "stderr").open("a")
         with errors:
             process = subprocess.Popen(
-                command, cwd=cwd or self.path, env=self.env(**env), text=True, encoding="utf-8",
+                command, cwd=cwd or self.path, env={**self.env(), **env}, text=True, encoding="utf-8",
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=os.name == "posix",
             )  # fmt: skip
         self._started.append(process)
         return process
 
     def run(
-        self, command: list[str], said: str = "", cwd: Path | None = None, timeout: float = 60, **env: str
+        self,
+        command: list[str],
+        said: str = "",
+        cwd: Path | None = None,
+        env: Mapping[str, str] = NOTHING,
+        timeout: float = 60,
     ) -> subprocess.CompletedProcess[str]:
         """Run a program to its end."""
         (self.path / "stderr").write_text("")
-        process = self.start(command, cwd, **env)
+        process = self.start(command, cwd, env)
         out, _ = process.communicate(said, timeout=timeout)
         return subprocess.CompletedProcess(command, process.returncode, out, self.errors())
 

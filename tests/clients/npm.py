@@ -43,6 +43,12 @@ def installed(name: str, *packages: str) -> Path:
     return place / "node_modules"
 
 
+def machine() -> str:
+    """The system and its processor, as npm packages of programs are named."""
+    name = platform.machine().lower()
+    return f"{sys.platform}-{ {'x86_64': 'x64', 'amd64': 'x64', 'aarch64': 'arm64'}.get(name, name) }"
+
+
 @functools.cache
 def node() -> str:
     """A Node.js that runs every client here: the one on PATH if it is new enough, else one from npm."""
@@ -52,9 +58,8 @@ def node() -> str:
         major = re.match(r"v(\d+)", said)
         if major and int(major[1]) >= NODE_MAJOR_MIN:
             return found
-    system = {"win32": "win"}.get(sys.platform, sys.platform)
-    machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(platform.machine().lower(), platform.machine())
-    package = f"{'node-bin' if (system, machine) == ('darwin', 'arm64') else 'node'}-{system}-{machine}"
+    here = machine()
+    package = f"node-bin-{here}" if here == "darwin-arm64" else f"node-{here.replace('win32', 'win')}"
     return str(installed("node", f"{package}@{NODE_VERSION}") / package / "bin" / f"node{EXE}")
 
 
