@@ -8,9 +8,14 @@ the text pay for the same bytes twice.
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+
+from rootcellar.confine import Entry
+from rootcellar.errors import BadArgument, NoMatch, NotText, TooLarge
 
 Json = dict[str, Any]
 
@@ -53,3 +58,14 @@ class Several(BaseModel):
     def content(self) -> list[Json]:
         """All blocks of all parts."""
         return [block for part in self.parts for block in part.content()]
+
+
+@contextmanager
+def naming(entry: Entry) -> Iterator[None]:
+    """Say which file it is that a pure function refuses: it only sees bytes."""
+    try:
+        yield
+    except (BadArgument, NoMatch, NotText, TooLarge) as refusal:
+        if f"`{entry}`" in refusal.message:
+            raise
+        raise type(refusal)(f"`{entry}`: {refusal.message}", refusal.hint) from None

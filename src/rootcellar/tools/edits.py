@@ -14,7 +14,7 @@ from rootcellar.policy import Effect
 from rootcellar.text import diff
 from rootcellar.text.decode import SAMPLE_BYTES, UTF_8, Encoding, encode, sniff
 from rootcellar.text.edit import Edited, Replacement, Whitespace, edit
-from rootcellar.tools.answers import Said
+from rootcellar.tools.answers import Said, naming
 from rootcellar.toolset import Call, Toolset
 
 EDITS = Toolset("edits")
@@ -37,7 +37,8 @@ def write_file(
     if mode == "create" and if_version is not None:
         raise BadArgument("`if_version` is for a file that exists", "leave it out, or use `mode` replace")
     if mode == "append":
-        data = encode(content, _encoding(entry))
+        with naming(entry):
+            data = encode(content, _encoding(entry))
         if if_version is None:
             stat = entry.append(data)
             return Said(text=f"Appended {len(data):,} bytes to `{entry}`: it has {stat.size:,} bytes.")
@@ -88,7 +89,8 @@ def edit_file(
     made: list[Edited] = []
 
     def change(data: bytes) -> bytes:
-        made.append(edit(data, wanted, allowed, call.cancel))
+        with naming(entry):
+            made.append(edit(data, wanted, allowed, call.cancel))
         return made[-1].data
 
     if dry_run:

@@ -15,7 +15,7 @@ from rootcellar.confine import Content, Entry, Kind, Lane, version_of
 from rootcellar.errors import BadArgument, NoRoots, NotFound, NotText, Refusal, TooLarge
 from rootcellar.policy import Effect
 from rootcellar.text import kinds, lines, media
-from rootcellar.tools.answers import Said, Several, Shown
+from rootcellar.tools.answers import Said, Several, Shown, naming
 from rootcellar.toolset import Call, Toolset
 
 FILES = Toolset("files")
@@ -38,12 +38,16 @@ class Held:
 @contextmanager
 def _opened(entry: Entry) -> Iterator[tuple[lines.Content, str, bytes]]:
     """A file's content to read anywhere, its version (none for a large one) and its first bytes."""
-    with entry.open_read() as content:
+    with entry.open_read() as content, naming(entry):
         if content.size <= limits.VERSION_BYTES_MAX:
             data = content.read_at(0, content.size)
             yield Held(data), version_of(data), data[: kinds.HEAD_BYTES]
-        else:
+            return
+        try:
             yield content, "", content.read_at(0, kinds.HEAD_BYTES)
+        except NotText as refusal:
+            told = f"{content.size:,} bytes are too large to be read, and they are {refusal.message}"
+            raise TooLarge(told, refusal.hint) from None
 
 
 @FILES.tool("Read a file", Effect.READ)
