@@ -1,7 +1,6 @@
 """Runs one acceptance case against a real server and says what came of it; see `caseyard.py` and `cases.jsonl`."""
 
 # System calls by their names, small classes without docstrings, look-alikes: all on purpose here.
-# ruff: noqa: D102, PTH114, PTH118, PTH208
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ hand; `test_cases.py` runs all.
 """
 
 # System calls by their names, small classes without docstrings, look-alikes: all on purpose here.
-# ruff: noqa: D102, N818, PTH101, PTH102, PTH115, PTH123
+# ruff: noqa: N818
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ compiler.
 """
 
 # System calls by their names, small classes without docstrings, look-alikes: all on purpose here.
-# ruff: noqa: D102, PTH208
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The kernel's wall, on threads of this process: what it lets through, what it refuses, and at every ABI."""
 
 # System calls by their names, small classes without docstrings, look-alikes: all on purpose here.
-# ruff: noqa: PTH208
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Pools: every thread behind the wall, two lanes, fresh pools for fresh roots, and nothing left behind."""
 
 # System calls by their names, small classes without docstrings, look-alikes: all on purpose here.
-# ruff: noqa: D101, PTH208
+# ruff: noqa: D101
 
 from __future__ import annotations
 

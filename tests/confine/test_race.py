@@ -4,7 +4,6 @@ The victims prove that each attack works: code that checks a path and then uses 
 """
 
 # System calls by their names, small classes without docstrings, look-alikes: all on purpose here.
-# ruff: noqa: D102, PTH116, PTH123, PTH208
 
 from __future__ import annotations
 
@@ -139,7 +138,7 @@ class OpenDoor(type(BACKENDS["openat2"]) if "openat2" in BACKENDS else object): 
     def open_file(self, directory: int, name: str) -> int:
         return os.open(name, os.O_RDONLY, dir_fd=directory)
 
-    def rewrite(self, directory: int, name: str, expected: Stat) -> int:  # noqa: ARG002
+    def rewrite(self, directory: int, name: str, expected: Stat) -> int:
         return os.open(name, os.O_RDWR, dir_fd=directory)
 
 

@@ -131,7 +131,7 @@ def make_alone(base: pathlib.Path) -> None:
 
 
 ALONE = dataclasses.replace(LINK, make=make_alone)
-AMOUNTS = [(3.0, 2_000), pytest.param((300.0, 100_000), marks=pytest.mark.full)]
+AMOUNTS = [(3.0, 2_000), pytest.param((100.0, 100_000), marks=pytest.mark.full)]
 IDS = ["quick", "full"]
 
 

@@ -1,7 +1,7 @@
 """Deleted things can be taken back: where they go, under which names, and what a race or a kill may not do."""
 
 # System calls by their names, small classes without docstrings, look-alikes: all on purpose here.
-# ruff: noqa: D101, D102, PTH115, PTH208
+# ruff: noqa: D101
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import types
 import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import pytest
 from rootcellar.confine import _open, trash
 from rootcellar.confine.pool import Lane, Pools
 from rootcellar.confine.trash import Doomed, Trashed
-from rootcellar.errors import Cancelled, Denied, Stale, WrongKind
+from rootcellar.errors import Cancelled, Denied, Exists, Failed, Stale, WrongKind
 from rootcellar.policy import Access
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the freedesktop.org trash is Linux's")
@@ -316,6 +317,35 @@ def test_nothing_is_left_open(ground: Ground) -> None:
         (ground.root / "f").write_text("x")
         ground.delete(ground.doomed("f"))
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("then", ["gone", "kept", "new"])
+def test_a_trash_that_takes_paths_is_watched_from_both_sides(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    """macOS and Windows: their own call, here played by one that works, one that does nothing, one that loses a race."""
+
+    def send2trash(path: str) -> None:
+        if then != "kept":
+            os.rename(path, ground.root.parent / "taken")
+        if then == "new":
+            pathlib.Path(path).write_text("made meanwhile")
+
+    monkeypatch.setitem(sys.modules, "send2trash", types.SimpleNamespace(send2trash=send2trash))
+    (ground.root / "f").write_text("x")
+    doomed = ground.doomed("f")
+    if then == "gone":
+        assert trash._send_by_path(BACKEND, doomed).name == "f"
+        with pytest.raises(Stale):
+            trash._send_by_path(BACKEND, doomed)
+    else:
+        with pytest.raises(Failed if then == "kept" else Exists):
+            trash._send_by_path(BACKEND, doomed)
+    (ground.root / "g").write_text("another file")
+    os.rename(ground.root / "g", ground.root / "f")
+    with pytest.raises(Stale):
+        trash._send_by_path(BACKEND, doomed)
+    assert (ground.root / "f").read_text() == "another file"
 
 
 _DELETER = """

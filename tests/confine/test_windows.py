@@ -4,7 +4,6 @@
 """
 
 # System calls by their names, small classes without docstrings, look-alikes: all on purpose here.
-# ruff: noqa: E501, RUF001
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ Prints one line per check, `ok NAME` or `FAIL NAME: what happened`; exits 0 when
 """
 
 # System calls by their names, small classes without docstrings, look-alikes: all on purpose here.
-# ruff: noqa: PT017, SIM105, PTH102, PTH103, PTH116, PTH118, PTH123, PTH208
+# ruff: noqa: PT017, SIM105
 
 from __future__ import annotations
 

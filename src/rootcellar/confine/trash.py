@@ -43,7 +43,7 @@ def _send_by_path(backend: Backend, doomed: Doomed) -> Trashed:
     """Give the system's own call a path, between two looks at what is there."""
     from send2trash import send2trash  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-    if _identity_at(doomed.path) != doomed.expected.identity:
+    if _identity_at(backend, doomed.path) != doomed.expected.identity:
         raise Stale(f"`{doomed.name}` is not where it was", AGAIN)
     send2trash(doomed.path)
     try:
@@ -55,9 +55,16 @@ def _send_by_path(backend: Backend, doomed: Doomed) -> Trashed:
     raise Exists(f"`{doomed.name}` was put into the trash, and something new has its name", AGAIN)
 
 
-def _identity_at(path: str) -> tuple[int, int] | None:
+def _identity_at(backend: Backend, path: str) -> tuple[int, int] | None:
+    """Which file the path names, seen through the backend: systems number files in more than one way."""
+    above, name = os.path.split(path)
     try:
-        found = os.lstat(path)
+        directory = backend.open_root(above)
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    try:
+        return backend.lstat(directory, name).identity
+    except OSError:
+        return None
+    finally:
+        backend.close(directory)
