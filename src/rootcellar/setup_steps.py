@@ -215,7 +215,7 @@ def report_hosts(places: Iterable[Place | Outcome], name: str, machine: Machine,
     found: list[Outcome] = []
     for place in places:
         if isinstance(place, Outcome):
-            found.append(place)
+            found.append(Outcome(place.host, "", "by hand", details=(str(place.refusal),)))
             continue
         finding = inspected(place, name, records)
         details = [finding.why] if finding.why else []
