@@ -323,7 +323,7 @@ def test_nothing_is_left_open(ground: Ground) -> None:
 def test_a_trash_that_takes_paths_is_watched_from_both_sides(
     ground: Ground, monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
-    """macOS and Windows: their own call, here played by one that works, one that does nothing, one that loses a race."""
+    """On macOS and Windows: the call is theirs, here played by one that works, one that does nothing, one that loses a race."""
 
     def send2trash(path: str) -> None:
         if then != "kept":
