@@ -20,8 +20,6 @@ from confine import caseyard
 from confine.caseyard import Client, Json, Silence
 
 CASES = pathlib.Path(__file__).with_name("cases.jsonl")
-# What a refusal may say where a case names a class: other words for the same thing.
-SAME = {"too_long": {"too_long", "argument"}, "type": {"type", "invalid"}, "invalid": {"invalid", "type", "argument"}}
 
 
 @dataclass
@@ -191,7 +189,7 @@ def judge(case: Json, answer: Json, verdict: Verdict) -> None:
         verdict.fault(f"{expected} expected, {verdict.got}: {text[:200]!r}", lenient)
         return
     wanted = case.get("class")
-    if wanted and outcome != "allowed" and not refused_early and reason not in SAME.get(wanted, {wanted}):
+    if wanted and outcome != "allowed" and not refused_early and reason != wanted:
         verdict.fault(f"class {wanted} expected, {reason}: {text[:200]!r}", lenient)
     if outcome == "allowed" and "text_out" in case and case["text_out"] not in text:
         verdict.fault(f"{case['text_out']!r} is not in the answer: {text[:200]!r}", lenient)
