@@ -121,13 +121,13 @@ class Judge:
     def __init__(self, start: Entry) -> None:
         self._start, self._case = start, case_of(start)
         self._known: dict[tuple[str, ...], Ignore] = {(): above(start)}
-        self._needed = any(self._known[()].levels)
+        self.is_needed = any(self._known[()].levels) and not self.at_root
         self._judged: dict[tuple[str, ...], bool] = {(): False}
         self._own = False  # whether the start's own files have been read
 
     @property
     def at_root(self) -> tuple[str, ...]:
-        """The ignore files of the root, weakest first, when no directory between it and the start has any."""
+        """The root's ignore files, weakest first, when none lie between it and the start: the engine is told these."""
         depths = {depth for chain in self._known[()].levels for depth, _ in chain}
         if depths != {0}:
             return ()
@@ -136,7 +136,7 @@ class Judge:
 
     def leaves_out(self, names: tuple[str, ...]) -> bool:
         """Whether a file below the start is left out, itself or with a directory around it."""
-        if not self._needed:
+        if not self.is_needed:
             return False
         if names not in self._judged:
             parents = names[:-1]

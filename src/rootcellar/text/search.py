@@ -119,6 +119,7 @@ class _Page:
         self.encoding = self._encoding() if self.is_file else None
         self.judge = Judge(start) if query.honour is Honour.IGNORE_FILES and not self.is_file else None
         self.globs, self.without = Globs(query.globs), Globs(query.exclude)
+        self._all_wanted = not query.globs and not query.exclude and (self.judge is None or not self.judge.is_needed)
         self._reached: _Place | None = None
 
     def _encoding(self) -> Encoding:
@@ -182,7 +183,7 @@ class _Page:
                     yield row
 
     def _is_wanted(self, names: tuple[str, ...]) -> bool:
-        if not names:
+        if not names or self._all_wanted:
             return True
         if self.query.globs and not self.globs.match(names[:-1], names[-1]):
             return False
