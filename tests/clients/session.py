@@ -24,6 +24,7 @@ EDITED = NOTES.replace("mulch", "water")
 SECRET = "nobody who was given the garden may read this"
 EXPECTED_TOOLS = {
     "list_roots", "list_directory", "directory_tree", "read_file", "read_files", "get_file_info", "search_files",
+    "search_text",
     "write_file", "edit_file", "create_directory", "copy_file", "move_file", "delete_file",
 }  # fmt: skip
 
@@ -102,6 +103,7 @@ class Ground:
             Step("list_roots", {}, ("garden", str(self.garden))),
             Step("directory_tree", {}, ("notes.txt", "north — wall.txt")),
             Step("search_files", {"pattern": "**/*wall*"}, (odd,)),
+            Step("search_text", {"pattern": "kale"}, ("notes.txt:3: - order seeds: leek, kale",)),
             Step("read_files", {"paths": ["notes.txt", odd]}, (EDITED, "pears\n")),
             Step("get_file_info", {"path": str(self.notes)}, ("CRLF",)),
             Step("create_directory", {"path": "shed"}, ("shed",)),
