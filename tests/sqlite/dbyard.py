@@ -35,8 +35,8 @@ class Yard:
     """A root, what lies outside it, and the databases of the server."""
 
     base: Path
-    databases: Databases
-    grounds: list[Ground] = field(default_factory=list)
+    databases: Databases = field(repr=False)
+    grounds: list[Ground] = field(default_factory=list, repr=False)
 
     @property
     def root(self) -> Path:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from rootcellar.sqlite.wire import Json
 
 _FINDINGS_MAX: Final = 20
+_REFERENCES: Final = (
+    """SELECT "table" || ' row ' || coalesce(rowid, '?') || ': no such ' || parent FROM pragma_foreign_key_check"""
+    f" LIMIT {_FINDINGS_MAX}"
+)
 _PAGES_A_STEP: Final = 500
 _SNIPPET_CHARS: Final = 120
 _HITS_A_TABLE_MAX: Final = 20
@@ -34,24 +38,30 @@ async def check(session: Session, request: Json) -> Json:
     del request
 
     async def told(_db: object) -> Json:
-        integrity = [str(row[0]) for row in await session.all(f"PRAGMA integrity_check({_FINDINGS_MAX})")]
-        broken = await session.all(
-            'SELECT "table", rowid, parent FROM pragma_foreign_key_check LIMIT ?', (_FINDINGS_MAX,)
-        )
+        integrity = await _findings(session, f"PRAGMA integrity_check({_FINDINGS_MAX})")
+        references = await _findings(session, _REFERENCES)
         pages, free, size, journal = [
             (await session.all(f"PRAGMA {name}"))[0][0]
             for name in ("page_count", "freelist_count", "page_size", "journal_mode")
         ]
         sides = ground.side_sizes(session.name)
         return {
-            "ok": integrity == ["ok"] and not broken,
-            "integrity": [text[:300] for text in integrity],
-            "references": [f"{table} row {row}: no such {parent}" for table, row, parent in broken],
+            "ok": integrity == ["ok"] and not references,
+            "integrity": integrity, "references": references,
             "bytes": pages * size, "free_bytes": free * size, "page_size": size, "journal": journal,
             "log_bytes": sides.get("-wal", 0), "encrypted": bool(session.opening.key),
         }  # fmt: skip
 
+    await session.close()  # what the file holds now, not what was read of it before
     return await session.read(told)
+
+
+async def _findings(session: Session, sql: str) -> list[str]:
+    """What a check finds; that it cannot go on is a finding too."""
+    try:
+        return [str(row[0])[:300] for row in await session.all(sql)]
+    except apsw.CorruptError as error:
+        return [str(error)[:300]]
 
 
 _BESIDE: dict[str, int] = {}
@@ -72,7 +82,7 @@ def open_beside(beside: Json, key: str = "") -> apsw.Connection:
     place = Place(beside["directory"], beside["name"], beside["device"], beside["inode"])
     before = ground.descriptors()
     folder = f"/proc/self/fd/{_BESIDE[place.name]}" if sys.platform == "linux" else place.directory
-    raw = apsw.Connection(f"{folder}/{place.name}", flags=apsw.SQLITE_OPEN_READWRITE, vfs="held")
+    raw = apsw.Connection(f"{folder}/{place.name}", flags=apsw.SQLITE_OPEN_READWRITE, vfs=ground.VFS)
     try:
         gained = {identity for number, identity in ground.descriptors().items() if before.get(number) != identity}
         if before and not gained <= {(place.device, place.inode)}:
@@ -80,7 +90,7 @@ def open_beside(beside: Json, key: str = "") -> apsw.Connection:
         harden(raw)
         if key:
             cipher.unlock(raw, key)
-        raw.execute("PRAGMA journal_mode = OFF").fetchall()
+        raw.execute("PRAGMA journal_mode = MEMORY").fetchall()
         raw.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
     except BaseException:
         raw.close()
@@ -90,13 +100,15 @@ def open_beside(beside: Json, key: str = "") -> apsw.Connection:
 
 async def copy(session: Session, request: Json, talk: Talk) -> Json:
     """A consistent copy, taken while others may write, into a new file; with the same key."""
-    await session.db()
+    await session.close()
     await session.reopen_locked()
 
     def work(connection: Connection) -> Json:
         target = open_beside(request["beside"], session.opening.key)
         profile, connection.profile = connection.profile, Profile.OURS
+        connection.ours("BEGIN")
         try:
+            connection.ours("SELECT count(*) FROM sqlite_schema")  # one snapshot: writers cannot make it start over
             with target.backup("main", connection.raw, "main") as backup:
                 while not backup.done:
                     talk.check()
@@ -106,6 +118,7 @@ async def copy(session: Session, request: Json, talk: Talk) -> Json:
             pages = target.execute("PRAGMA page_count").get
             finding = target.execute("PRAGMA quick_check(1)").get
         finally:
+            connection.rollback()
             connection.profile = profile
             target.close()
         if finding != "ok":

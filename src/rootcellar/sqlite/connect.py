@@ -107,7 +107,7 @@ def _open(opening: Opening, flags: int, way: Way) -> apsw.Connection:
         flags |= apsw.SQLITE_OPEN_URI
         name = f"file:{urllib.parse.quote(name, errors='surrogateescape')}?immutable=1"
     before = ground.descriptors()
-    raw = apsw.Connection(name, flags=flags, vfs="held")
+    raw = apsw.Connection(name, flags=flags, vfs=ground.VFS)
     try:
         ground.prove_opened(opening.place, before)
         raw.set_busy_timeout(int(limits.BUSY_S * 1000))

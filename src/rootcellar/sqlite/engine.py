@@ -10,6 +10,7 @@ Here each statement is prepared under the profile in force, its facts are kept, 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -195,6 +196,18 @@ class Connection:
         self.denial, self._facts = "", []
         return self._start(sql, parameters, began)
 
+    def names_of(self, sql: str, parameters: Any) -> tuple[str, ...]:  # noqa: ANN401
+        """The columns of a statement, which is prepared and not run."""
+        found: list[str] = []
+
+        def began(traced: apsw.Cursor, _text: str) -> bool:
+            found.extend(name for name, _type in traced.get_description())
+            return False
+
+        with suppress(apsw.ExecTraceAbort):
+            self.run(sql, parameters, began)
+        return tuple(found)
+
     def forget_facts(self) -> None:
         """The next statement's facts start empty."""
         self._facts = []
@@ -245,12 +258,15 @@ class Cursor:
         self._connection = connection
         self._raw: apsw.Cursor | None = None
         self._sql = ""
+        self._has_begun = False
         self.names: tuple[str, ...] = ()
 
     def execute(self, sql: str, parameters: Any = ()) -> Cursor:  # noqa: ANN401 - DB-API
         """Exactly one statement: what follows it refuses it before it runs."""
         self._sql = sql
         self._raw = self._connection.run(sql, parameters, self._began)
+        if not self._has_begun:
+            raise errors.BadSql("there is no statement in `sql`", "send one")
         return self
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Cell]]) -> Cursor:
@@ -263,6 +279,7 @@ class Cursor:
             raise errors.Forbidden("more than one statement was given", "send one statement at a time")
         if self._connection.profile is Profile.READ and not (traced.is_readonly or self._is_pragma()):
             raise errors.Forbidden("the statement would change the database", "use `change_database` for changes")
+        self._has_begun = traced.has_vdbe
         self.names = tuple(name for name, _type in traced.get_description()) if traced.has_vdbe else ()
         return True
 

@@ -34,7 +34,7 @@ _CHUNK_CHARS: Final = 1 << 20
 
 async def export_rows(session: Session, request: Json, talk: Talk) -> Json:
     """Run the query and send its rows out."""
-    await session.db()
+    await session.close()
     await session.reopen_locked()
 
     def work(connection: Connection) -> Json:

@@ -50,11 +50,16 @@ class Place:
     inode: int
 
 
+# The name makes SQLite3 Multiple Ciphers put its own VFS on top of ours. The other way round, ours over its, it would not
+# know the files apart: the main file would be encrypted, its write-ahead log and its journal would lie there in plain.
+VFS: Final = "multipleciphers-held"
+
+
 class HeldVfs(apsw.VFS):
     """The system's VFS, except that a name stays as given: relative to the directory held."""
 
     def __init__(self) -> None:
-        super().__init__("held", "")
+        super().__init__("held", "win32" if sys.platform == "win32" else "unix")
 
     def xFullPathname(self, name: str) -> str:  # noqa: N802 - SQLite's name
         """The name itself."""

@@ -57,7 +57,7 @@ class Load:
     def put(self, batch: Batch) -> None:
         """Insert a batch; rows that fail are named with their lines."""
         width, rows, lines = len(self.columns), batch.rows, batch.lines
-        if any(len(row) != width for row in rows):
+        if set(map(len, rows)) - {width}:
             rows, lines = self._sized(rows, lines, width)
         if self.created:
             self._still_fit(rows)

@@ -93,7 +93,7 @@ async def _fetch(session: Session, sql: str, params: Any, budget: Budget) -> Fet
     try:
         return await session.fetch(sql, params, budget)
     except UnicodeDecodeError:
-        names = (await session.fetch(sql, params, Budget(0, 0))).names
+        names = await session.do("names", lambda connection: connection.names_of(sql, params))
         raw = await session.fetch(
             engine.readable(sql, len(names)), params, Budget(budget.rows, budget.bytes, budget.skip)
         )

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
-from rootcellar import errors, limits
+from rootcellar import limits
 from rootcellar.sqlite import faults, lexer
 from rootcellar.sqlite.engine import Budget
 from rootcellar.sqlite.rows import header, line
@@ -32,6 +32,7 @@ _FULL_TABLES_MAX: Final = 40  # more are listed, not described
 _LISTED_MAX: Final = 1_000
 _COUNT_EXACT_MAX: Final = 100_000
 _COUNT_S: Final = 0.5
+_COUNTED_AT_ONCE: Final = 50
 _GENERATED: Final = {2: "virtual", 3: "stored"}
 _SQL_CHARS_MAX: Final = 2_000
 
@@ -157,20 +158,43 @@ def _plural(number: int, noun: str) -> str:
 async def _count(session: Session, tables: list[Table]) -> int | None:
     """Say of each table how many rows it has; the exact sum, or None when any count is not exact."""
     until, total, exact = time.monotonic() + _COUNT_S, 0, True
-    for table in tables:
+    for start in range(0, len(tables), _COUNTED_AT_ONCE):
+        some = tables[start : start + _COUNTED_AT_ONCE]
         if time.monotonic() > until:
-            table.rows, exact = "uncounted", False
+            for table in some:
+                table.rows, exact = "uncounted", False
+            continue
+        for table, (number, is_exact) in zip(some, await _count_some(session, some), strict=True):
+            if number < 0:
+                table.rows, exact = "unreadable", False
+                continue
+            table.rows = f"{'' if is_exact else 'about '}{_plural(number, 'row')}"
+            total, exact = total + number, exact and is_exact
+    return total if exact else None
+
+
+async def _count_some(session: Session, tables: list[Table]) -> list[tuple[int, bool]]:
+    """Several tables in one statement; one by one where one of them cannot be read, or is large. -1: unreadable."""
+    bound = _COUNT_EXACT_MAX
+    sql = ", ".join(f"(SELECT count(*) FROM (SELECT 1 FROM {lexer.quoted(t.name)} LIMIT {bound + 1}))" for t in tables)
+    try:
+        counts = list((await session.all(f"SELECT {sql}"))[0])
+    except apsw.InterruptError:
+        raise
+    except apsw.Error:
+        counts = [-1] * len(tables)
+    found = []
+    for table, count in zip(tables, counts, strict=True):
+        if 0 <= count <= bound:
+            found.append((int(count), True))
             continue
         try:
-            number, is_exact = await _count_one(session, table)
-        except (apsw.Error, errors.Refusal) as error:
-            if isinstance(error, apsw.InterruptError):
-                raise
-            table.rows, exact = "unreadable", False
-            continue
-        table.rows = f"{'' if is_exact else 'about '}{_plural(number, 'row')}"
-        total, exact = total + number, exact and is_exact
-    return total if exact else None
+            found.append(await _count_one(session, table))
+        except apsw.InterruptError:
+            raise
+        except apsw.Error:
+            found.append((-1, False))
+    return found
 
 
 async def _count_one(session: Session, table: Table) -> tuple[int, bool]:

@@ -59,7 +59,11 @@ class Session:
         """Do reads that may be done twice: what was read as it lies counts only if the file has not changed."""
         db = await self.db()
         if self.way is Way.LOCKED:
-            return await act(db)
+            try:
+                return await act(db)
+            except apsw.ReadOnlyError:  # another program died in a change since we connected: roll it back first
+                await self.close()
+                return await act(await self.db())
         before = self._stamp
         if ground.stamp(self.name) == before:
             try:

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
 BATCH_ROWS: Final = 10_000
 _INTEGERS: Final = re.compile(r"(?:(?:-?[1-9]\d{0,17}|0)?\n)*")
-_REALS: Final = re.compile(r"(?:(?:(?=[-\d.]{1,17}\n)-?(?:0|[1-9]\d*)(?:\.\d+)?)?\n)*")
+_REALS: Final = re.compile(r"(?:(?:-?(?:0|[1-9]\d*)(?:\.\d+)?)?\n)*")
+_REAL_CHARS_MAX: Final = 17  # sign, point and the 15 digits that a real keeps
 _JSON_BYTES_MAX: Final = 128 * limits.MIB
+for _name in ("utf-8", "utf-8-sig", "utf-16"):
+    codecs.lookup(_name)  # now: behind the worker's fence no codec can be loaded
 _BOMS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 Row = "list[Any]"
@@ -150,10 +153,9 @@ def flat(value: Any) -> Any:  # noqa: ANN401 - JSON has no common type
 def type_of(column: Sequence[Any]) -> str:
     """INTEGER, REAL or TEXT: the narrowest that keeps every value."""
     if all(isinstance(cell, str) for cell in column):
-        joined = "\n".join(column) + "\n"
-        if not joined.strip():
+        if not any(column):
             return "TEXT"
-        return "INTEGER" if _INTEGERS.fullmatch(joined) else "REAL" if _REALS.fullmatch(joined) else "TEXT"
+        return next((kind for kind in ("INTEGER", "REAL") if fits(column, kind)), "TEXT")
     kinds = {type(cell) for cell in column if cell is not None}
     return (
         "INTEGER" if kinds == {int} else "REAL" if kinds and kinds <= {int, float} else "TEXT" if kinds <= {str} else ""
@@ -161,9 +163,17 @@ def type_of(column: Sequence[Any]) -> str:
 
 
 def fits(column: Sequence[str], kind: str) -> bool:
-    """Whether every text of a later batch still survives the type."""
+    """Whether every text survives the type: it would be written the same again, or as the same number."""
+    if kind == "INTEGER":
+        try:
+            numbers = list(map(int, column))
+        except ValueError:  # empty ones among them, or no integers
+            return bool(_INTEGERS.fullmatch("\n".join(column) + "\n"))
+        return list(map(str, numbers)) == list(column) and -(2**63) <= min(numbers) and max(numbers) < 2**63
     joined = "\n".join(column) + "\n"
-    return bool((_INTEGERS if kind == "INTEGER" else _REALS).fullmatch(joined))
+    if max(map(len, column)) > _REAL_CHARS_MAX or "-0\n" in joined:
+        return False
+    return bool(_REALS.fullmatch(joined))
 
 
 def is_header(rows: list[list[str]]) -> bool:

@@ -14,7 +14,7 @@ import os
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import apsw
 
@@ -167,6 +167,8 @@ class Worker:
         session = self._session
         if session is None:
             raise errors.Failed("the worker has no database yet", "try again")
+        ground.prove(session.opening.place)
+        ground.refuse_foreign_journal(session.name)
         try:
             if verb in _VERBS:
                 return await _VERBS[verb](session, request)
@@ -219,7 +221,7 @@ def _told(error: errors.Refusal) -> Json:
     return {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Serve on the standard streams; nothing else may print there."""
     source, sink = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
@@ -227,9 +229,15 @@ def main() -> int:
     os.dup2(null, 1)
     if sys.platform == "win32":
         _binary(source, sink)
-    with suppress(BrokenPipeError):
-        asyncio.run(Worker(source, sink).serve())
-    return 0
+    try:
+        with suppress(BrokenPipeError):
+            asyncio.run(Worker(source, sink).serve())
+    finally:
+        kind, error, trace = sys.exc_info()
+        if kind is not None and error is not None:  # aiosqlite's thread would keep a failed worker alive
+            sys.excepthook(kind, error, trace)
+            sys.stderr.flush()
+        os._exit(0 if kind is None else 1)  # no clean-up behind the fence: it would look for the system's libraries
 
 
 def _binary(*descriptors: int) -> None:
@@ -240,4 +248,4 @@ def _binary(*descriptors: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
