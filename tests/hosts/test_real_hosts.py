@@ -68,7 +68,7 @@ REAL = [
         {
             "ENABLE_TOOL_SEARCH": "false", "ANTHROPIC_BASE_URL": "URL", "ANTHROPIC_API_KEY": "x",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1",
-            "MCP_STARTUP_WAIT_MS": "30000",
+            "MCP_CONNECTION_NONBLOCKING": "false", "MCP_CONNECT_TIMEOUT_MS": "60000",
         },
     ),
     Real(
