@@ -19,7 +19,7 @@ async def carry_out(plan: dict[str, Any]) -> dict[str, Any]:
     """Make every step of the plan happen on one connection; the report."""
     roots: list[str] | None = plan["roots"]
 
-    async def answer(context: ClientRequestContext) -> types.ListRootsResult:  # noqa: ARG001 - the SDK's
+    async def answer(context: ClientRequestContext) -> types.ListRootsResult:
         return types.ListRootsResult(roots=[types.Root.model_validate({"uri": uri}) for uri in roots or []])
 
     async def note(message: IncomingMessage) -> None:
