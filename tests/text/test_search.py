@@ -407,9 +407,27 @@ def test_out_of_time_a_search_says_so_and_leaves_no_child(tmp_path: Path) -> Non
 
 def test_progress_is_told_in_long_searches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rootcellar.limits.PROGRESS_EVERY_S", 0.0)
+    said: list[tuple[int, str]] = []
+    search(plant(tmp_path, {"a": "foo\n" * 10}), Query("foo"), progress=lambda n, words: said.append((n, words)))
+    assert said[-1][1] == "10 matches so far, 0 lines read"
+    assert [n for n, _ in said] == list(range(1, len(said) + 1)), "progress only rises"
+
+
+def test_progress_is_told_while_nothing_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rootcellar.limits.PROGRESS_EVERY_S", 0.0)
     said: list[str] = []
-    search(plant(tmp_path, {"a": "foo\n" * 10}), Query("foo"), progress=lambda _, words: said.append(words))
+    start = plant(tmp_path, {f"{n}.log": "aab" * 2_000_000 for n in range(4)})
+    slow = regex("[a-b]{50}.*[a-b]{50}c", case=Case.FOLD)
+    search(start, slow, progress=lambda _, words: said.append(words), seconds_max=1.0)
     assert said
+
+
+def test_seals_of_the_users_own_hold_whatever_their_characters(tmp_path: Path) -> None:
+    files = dict.fromkeys(("[x].txt", "x.txt", "{a,b}", "a", "d/e[1]/f", "ok"), "foo\n")
+    plant(tmp_path, dict(files))
+    policy = Policy(sealed=("[x].txt", "{a,b}", "/d/e[1]/", "*q?"))
+    start = Ground().roots([Grant(str(tmp_path))], policy).entry(".")
+    assert [file.path for file in search(start, Query("foo")).files] == ["a", "ok", "x.txt"]
 
 
 def test_without_ripgrep_literals_are_found_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,10 @@ class Child:
             thread.start()
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give the output as it comes, until the end or the deadline; Cancelled when the request is taken back."""
+        """Give the output as it comes, and nothing (`b""`) while nothing comes, until the end or the deadline.
+
+        Cancelled when the request is taken back.
+        """
         while True:
             if self._cancel is not None:
                 self._cancel.check()
@@ -94,6 +97,7 @@ class Child:
             try:
                 piece = self._pieces.get(timeout=min(left, _TURN_S))
             except queue.Empty:
+                yield b""
                 continue
             if not piece:
                 return

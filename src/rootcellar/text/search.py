@@ -121,6 +121,7 @@ class _Page:
         self.globs, self.without = Globs(query.globs), Globs(query.exclude)
         self._all_wanted = not query.globs and not query.exclude and (self.judge is None or not self.judge.is_needed)
         self._reached: _Place | None = None
+        self._rows, self._ticks, self._reported = 0, 0, time.monotonic()
 
     def _encoding(self) -> Encoding:
         """The encoding of the one file that is searched; NotText when it is none."""
@@ -155,21 +156,26 @@ class _Page:
             self.start, self.query, self.told, cancel=self.cancel, deadline=self.deadline, in_order=in_order,
             per_file=0 if self.is_file else LINES_PER_FILE_MAX + 1, encoding=self.encoding,
             ignore_files=self.judge.at_root if self.judge else (),
+            tick=self._tick,
         )  # fmt: skip
 
     def _held(self) -> tuple[list[Row], bool]:
         """All rows, or an overflow."""
         rows: list[Row] = []
-        reported = time.monotonic()
         with closing(self._wanted(self._engine(in_order=False))) as wanted:
             for row in wanted:
                 rows.append(row)
+                self._rows = len(rows)
                 if len(rows) > _ROWS_HELD:
                     return [], True
-                if self.progress is not None and time.monotonic() - reported > limits.PROGRESS_EVERY_S:
-                    reported = time.monotonic()
-                    self.progress(len(rows), f"{len(rows):,} matches so far")
         return rows, False
+
+    def _tick(self) -> None:
+        """Tell how it goes, now and then."""
+        if self.progress is not None and time.monotonic() - self._reported >= limits.PROGRESS_EVERY_S:
+            self._reported = time.monotonic()
+            self._ticks += 1
+            self.progress(self._ticks, f"{self._rows:,} matches so far, {self.found.shown_lines:,} lines read")
 
     def _wanted(self, rows: Generator[Row]) -> Generator[Row]:
         """The rows of files that are wanted and not ignored by rules that ripgrep does not see."""
@@ -193,13 +199,10 @@ class _Page:
 
     def _show(self, ordered: Iterator[Row], after: _Place, *, counts: bool) -> None:
         """Show file after file, from the first row after a place on."""
-        reported = time.monotonic()
         for names, rows in groupby(ordered, key=lambda row: row.names):
             if self.cancel is not None:
                 self.cancel.check()
-            if self.progress is not None and time.monotonic() - reported > limits.PROGRESS_EVERY_S:
-                reported = time.monotonic()
-                self.progress(self.found.shown_lines, f"{self.found.shown_lines:,} matching lines so far")
+            self._tick()
             lines: dict[int, list[Row]] = {}
             for row in rows:
                 lines.setdefault(row.line, []).append(row)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, NamedTuple
@@ -157,8 +157,12 @@ def suggested(
     in_order: bool = False,
     encoding: Encoding | None = None,
     ignore_files: Sequence[str] = (),
+    tick: Callable[[], None] = lambda: None,
 ) -> Generator[Row]:
-    """Give ripgrep's rows; all of a file's in order, and files in order only if asked (slower: one thread)."""
+    """Give ripgrep's rows; all of a file's in order, and files in order only if asked (slower: one thread).
+
+    `tick` is called many times a second, also while nothing is found.
+    """
     parts = _rg.place(start)
     is_file = start.stat().kind is Kind.FILE
     arguments = _arguments(start, query, parts if not is_file else (), encoding)
@@ -169,6 +173,7 @@ def suggested(
     with _rg.start(start, [*arguments, "--", path], cancel, deadline) as child:
         rows = Rows(len(parts))
         for piece in child:
+            tick()
             yield from rows.feed(piece)
         rows.end()
         told.timed_out = child.timed_out
@@ -194,9 +199,14 @@ def _arguments(start: Entry, query: Query, parts: tuple[str, ...], encoding: Enc
     for glob in query.exclude:
         arguments += [f"--{'i' if glob.regex.flags & re.IGNORECASE else ''}glob=!{_anchored(glob, parts)}"]
     arguments.append("--glob=!.git")
-    arguments += [f"--iglob=!{pattern}" if "/" not in pattern else f"--iglob=!**/{pattern}"
-                  for pattern in start.root.policy.sealed]  # fmt: skip
+    arguments += [f"--iglob=!{_sealed(pattern)}" for pattern in start.root.policy.sealed]
     return arguments + _patterns(query)
+
+
+def _sealed(pattern: str) -> str:
+    """A sealed pattern, in which only `*` and `?` are special, as ripgrep reads it; so it does not even open these."""
+    plain = re.sub(r"([\[\]{}\\])", r"\\\1", pattern.strip("/"))
+    return f"**/{plain}" if "/" in plain else plain
 
 
 def _anchored(glob: Glob, parts: tuple[str, ...]) -> str:
