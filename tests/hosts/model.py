@@ -1,7 +1,7 @@
-"""A stand-in for a language model on loopback: it asks for one tool, then says what the tool answered.
+"""A stand-in for a language model on loopback: it asks for one tool after another, then says what the last answered.
 
 It speaks Anthropic's messages, OpenAI's chat completions and responses, and Gemini's content, streamed and whole: as
-much of each as hosts need to call one tool of ours. What it is sent is kept, so a test can see the answer arrive.
+much of each as hosts need to call tools of ours. What it is sent is kept, so a test can see the answer arrive.
 """
 
 from __future__ import annotations
@@ -18,26 +18,30 @@ from typing import Any
 
 @dataclass
 class Model:
-    """Which tool it asks for (hosts put the server's name before ours), with what, and what it saw."""
+    """Which tools it asks for (hosts put the server's name before ours), with what, and what it saw."""
 
-    wanted: str
-    arguments: dict[str, Any]
+    calls: list[tuple[str, dict[str, Any]]]
     url: str = ""
     offered: set[str] = field(default_factory=set)
     answers: list[str] = field(default_factory=list)
     requests: list[tuple[str, Any]] = field(default_factory=list)
 
-    def choice(self, path: str, body: dict[str, Any]) -> tuple[str, str]:
-        """The tool to call now, or what to say."""
+    def choice(self, path: str, body: dict[str, Any]) -> tuple[str, dict[str, Any], str]:
+        """The tool to call now with its arguments, or what to say."""
         self.requests.append((path, body))
         names = _offered(body)
         self.offered |= names
-        answers = [answer for answer in _answers(body) if answer]
-        self.answers += answers
-        fitting = [name for name in names if name == self.wanted]
-        if answers:
-            return "", f"It says: {answers[-1]}"
-        return (fitting[0], "") if fitting else ("", "There is no such tool.")
+        answers = list(_answers(body))
+        self.answers = max(self.answers, answers, key=len)
+        if len(answers) < len(self.calls):
+            name, arguments = self.calls[len(answers)]
+            return (name, arguments, "") if name in names else ("", {}, "There is no such tool.")
+        return "", {}, f"It says: {answers[-1]}"
+
+    def forget(self) -> None:
+        """Begin anew, as if nothing was seen."""
+        self.offered.clear()
+        self.answers, self.requests = [], []
 
 
 def _offered(body: dict[str, Any]) -> set[str]:
@@ -105,11 +109,13 @@ class _Wire(BaseHTTPRequestHandler):
             self._json({})
 
     def _anthropic(self, body: dict[str, Any]) -> None:
-        name, said = self.model.choice(self.path, body)
+        name, arguments, said = self.model.choice(self.path, body)
         block = (
-            {"type": "tool_use", "id": "toolu_1", "name": name, "input": {}} if name else {"type": "text", "text": ""}
+            {"type": "tool_use", "id": f"toolu_{len(self.model.requests)}", "name": name, "input": {}}
+            if name
+            else {"type": "text", "text": ""}
         )
-        given = json.dumps(self.model.arguments)
+        given = json.dumps(arguments)
         delta = {"type": "input_json_delta", "partial_json": given} if name else {"type": "text_delta", "text": said}
         usage = {"input_tokens": 1, "output_tokens": 1}
         whole = {
@@ -118,7 +124,7 @@ class _Wire(BaseHTTPRequestHandler):
         }  # fmt: skip
         stop = "tool_use" if name else "end_turn"
         if not body.get("stream"):
-            full = {**block, "input": self.model.arguments} if name else {"type": "text", "text": said}
+            full = {**block, "input": arguments} if name else {"type": "text", "text": said}
             self._json({**whole, "content": [full], "stop_reason": stop})
             return
         events: list[dict[str, Any]] = [
@@ -132,9 +138,9 @@ class _Wire(BaseHTTPRequestHandler):
         self._events([f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events])
 
     def _chat(self, body: dict[str, Any]) -> None:
-        name, said = self.model.choice(self.path, body)
-        function = {"name": name, "arguments": json.dumps(self.model.arguments)}
-        call = [{"index": 0, "id": "call_1", "type": "function", "function": function}]
+        name, arguments, said = self.model.choice(self.path, body)
+        function = {"name": name, "arguments": json.dumps(arguments)}
+        call = [{"index": 0, "id": f"call_{len(self.model.requests)}", "type": "function", "function": function}]
         message: dict[str, Any] = {"role": "assistant", "content": None if name else said}
         if name:
             message["tool_calls"] = call
@@ -154,10 +160,10 @@ class _Wire(BaseHTTPRequestHandler):
         self._events([f"data: {json.dumps(chunk)}\n\n" for chunk in chunks] + ["data: [DONE]\n\n"])
 
     def _responses(self, body: dict[str, Any]) -> None:
-        name, said = self.model.choice(self.path, body)
+        name, arguments, said = self.model.choice(self.path, body)
         call = {
-            "type": "function_call", "id": "fc_1", "call_id": "call_1", "name": name, "status": "completed",
-            "arguments": json.dumps(self.model.arguments),
+            "type": "function_call", "id": "fc_1", "call_id": f"call_{len(self.model.requests)}", "name": name, "status": "completed",
+            "arguments": json.dumps(arguments),
         }  # fmt: skip
         part = {"type": "output_text", "text": said, "annotations": []}
         text = {"type": "message", "id": "m_1", "role": "assistant", "status": "completed", "content": [part]}
@@ -184,8 +190,8 @@ class _Wire(BaseHTTPRequestHandler):
         self._events([f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events])
 
     def _gemini(self, body: dict[str, Any], path: str) -> None:
-        name, said = self.model.choice(path, body)
-        part = {"functionCall": {"name": name, "args": self.model.arguments}} if name else {"text": said}
+        name, arguments, said = self.model.choice(path, body)
+        part = {"functionCall": {"name": name, "args": arguments}} if name else {"text": said}
         content = {"role": "model", "parts": [part]}
         usage = {"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2}
         whole = {"candidates": [{"content": content, "finishReason": "STOP", "index": 0}], "usageMetadata": usage}
@@ -209,9 +215,9 @@ class _Wire(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def stand_in(wanted: str, arguments: dict[str, Any]) -> Iterator[Model]:
-    """A model that asks for the tool of that name, with these arguments."""
-    model = Model(wanted, arguments)
+def stand_in(calls: list[tuple[str, dict[str, Any]]]) -> Iterator[Model]:
+    """A model that asks for these tools in turn, with these arguments."""
+    model = Model(calls)
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Wire", (_Wire,), {"model": model}))
     server.daemon_threads = True
     model.url = f"http://127.0.0.1:{server.server_port}"

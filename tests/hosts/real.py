@@ -6,8 +6,10 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self
@@ -132,7 +134,9 @@ def lived(home: Home, name: str, env: Mapping[str, str]) -> Lived:
     folder = home.path / "notes"
     folder.mkdir()
     (folder / "a.txt").write_text("the cellar is 12 degrees\n", encoding="utf-8")
-    (home.path / "secret.txt").write_text("outside\n", encoding="utf-8")
+    (home.path / "secret.txt").write_text("OUTSIDE\n", encoding="utf-8")
+    with closing(sqlite3.connect(folder / "cellar.db")) as database:
+        database.executescript("CREATE TABLE shelf(name, degrees); INSERT INTO shelf VALUES ('quince', 12.5);")
     path = f"{command(name).parent}:{_node()}:/usr/bin:/bin"
     base = {"HOME": str(home.path), "PATH": path, "LANG": "C.UTF-8", "TERM": "dumb", **env}
     return Lived(home, base, folder)

@@ -1,6 +1,5 @@
 """Configs as people really have them: install adds our entry or refuses, uninstall gives back the same bytes."""
 
-
 from __future__ import annotations
 
 import difflib

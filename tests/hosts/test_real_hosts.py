@@ -30,6 +30,12 @@ def _gemini(host: Lived, _url: str) -> None:
     )
 
 
+def _qwen(host: Lived, _url: str) -> None:
+    host.home.write(
+        ".qwen/settings.json", '{\n  "tools": {"toolSearch": {"enabled": false}} // else it hides tools\n}\n'
+    )
+
+
 def _continue(host: Lived, url: str) -> None:
     model = (
         "name: x\nversion: 1.0.0\nschema: v1\nmodels:\n  - name: stand-in\n    provider: openai\n    model: stand-in\n"
@@ -63,8 +69,8 @@ class Real(NamedTuple):
 SAY = "read a.txt"
 REAL = [
     Real(
-        "claude-code", "claude", ("-p", SAY, "--allowedTools", "mcp__rootcellar__read_file"),
-        "mcp__rootcellar__read_file",
+        "claude-code", "claude", ("-p", SAY, "--allowedTools", "mcp__rootcellar"),
+        "mcp__rootcellar__{}",
         {
             "ENABLE_TOOL_SEARCH": "false", "ANTHROPIC_BASE_URL": "URL", "ANTHROPIC_API_KEY": "x",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1",
@@ -72,23 +78,23 @@ REAL = [
         },
     ),
     Real(
-        "gemini", "gemini", ("-m", "gemini-2.5-flash", "-y", "-p", SAY), "mcp_rootcellar_read_file",
+        "gemini", "gemini", ("-m", "gemini-2.5-flash", "-y", "-p", SAY), "mcp_rootcellar_{}",
         {"GEMINI_API_KEY": "x", "GOOGLE_GEMINI_BASE_URL": "URL", "GEMINI_CLI_TRUST_WORKSPACE": "true"}, _gemini,
     ),
     Real(
-        "copilot", "copilot", ("-p", SAY, "--allow-all-tools"), "rootcellar-read_file",
+        "copilot", "copilot", ("-p", SAY, "--allow-all-tools"), "rootcellar-{}",
         {"COPILOT_OFFLINE": "true", "COPILOT_PROVIDER_BASE_URL": "URL/v1", "COPILOT_MODEL": "stand-in"},
     ),
     Real(
-        "opencode", "opencode", ("run", SAY), "rootcellar_read_file", {"OPENCODE_DISABLE_AUTOUPDATE": "1"}, _opencode
+        "opencode", "opencode", ("run", SAY), "rootcellar_{}", {"OPENCODE_DISABLE_AUTOUPDATE": "1"}, _opencode
     ),
     Real(
-        "continue", "cn", ("--config", "HOME/.continue/config.yaml", "--auto", "-p", SAY), "read_file", {}, _continue
+        "continue", "cn", ("--config", "HOME/.continue/config.yaml", "--auto", "-p", SAY), "{}", {}, _continue
     ),
-    Real("cline", "cline", ("--json", SAY), "rootcellar__read_file", {}, _cline),
+    Real("cline", "cline", ("--json", SAY), "rootcellar__{}", {}, _cline),
     Real(
-        "qwen", "qwen", ("--auth-type", "openai", "-y", "-p", SAY), "mcp__rootcellar__read_file",
-        {"OPENAI_BASE_URL": "URL/v1", "OPENAI_API_KEY": "x", "OPENAI_MODEL": "stand-in"},
+        "qwen", "qwen", ("--auth-type", "openai", "-y", "-p", SAY), "mcp__rootcellar__{}",
+        {"OPENAI_BASE_URL": "URL/v1", "OPENAI_API_KEY": "x", "OPENAI_MODEL": "stand-in"}, _qwen,
     ),
 ]  # fmt: skip
 
@@ -107,24 +113,27 @@ def _installed(host: Lived, real: Real) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("real", REAL, ids=lambda real: real.host)
-def test_a_real_host_reads_a_file_through_us_and_is_clean_afterwards(home: Home, real: Real) -> None:
-    inside, outside = str(home.path / "notes" / "a.txt"), str(home.path / "secret.txt")
-    with stand_in(real.tool, {"path": inside}) as model:
+def test_a_real_host_reads_a_file_and_a_database_through_us_and_is_clean_afterwards(home: Home, real: Real) -> None:
+    read, query = real.tool.format("read_file"), real.tool.format("query_database")
+    with stand_in([]) as model:
         host = lived(home, real.command, {name: value.replace("URL", model.url) for name, value in real.env.items()})
+        inside, outside = host.folder / "a.txt", home.path / "secret.txt"
+        database = {"database": str(host.folder / "cellar.db"), "sql": "SELECT name, degrees FROM shelf ORDER BY name"}
+        model.calls = [(read, {"path": str(inside)}), (query, database), (read, {"path": str(outside)})]
         real.prepare(host, model.url)
-        told = _installed(host, real)
-        assert told["proof"]["works"]
+        assert _installed(host, real)["proof"]["works"]
         said = _asked(real, host)
-        assert real.tool in model.offered, (said, sorted(model.offered))
-        assert any("the cellar is 12 degrees" in answer for answer in model.answers), (said, model.answers)
-        model.arguments, model.answers, model.requests = {"path": outside}, [], []
-        said = _asked(real, host)
-        assert model.answers, said
-        assert all("outside\n" not in answer and "outside\\n" not in answer for answer in model.answers)
+        assert {read, query} <= model.offered, (said, sorted(model.offered))
+        file, rows, refused = model.answers
+        assert "the cellar is 12 degrees" in file
+        assert "quince" in rows
+        assert "outside" in refused
+        assert "OUTSIDE" not in "".join(model.answers)
         assert host.home.run_apart("uninstall", "--yes", "--json", env=host.env).code == 0
-        model.offered.clear()
+        model.forget()
         _asked(real, host)
-        assert real.tool not in model.offered
+        assert model.requests
+        assert read not in model.offered
 
 
 def test_codex_starts_us_lists_our_tools_and_calls_one_with_the_granted_folder(home: Home) -> None:
@@ -170,4 +179,4 @@ def test_the_inspector_calls_us_from_the_config_we_wrote_in_both_eras(home: Home
     assert "read_file" in host.run([*base, "--method", "tools/list"])
     call = [*base, "--method", "tools/call", "--tool-name", "read_file", "--tool-arg"]
     assert "the cellar is 12 degrees" in host.run([*call, f"path={host.folder / 'a.txt'}"])
-    assert "outside\n" not in host.run([*call, f"path={home.path / 'secret.txt'}"])
+    assert "OUTSIDE" not in host.run([*call, f"path={home.path / 'secret.txt'}"])
