@@ -174,7 +174,8 @@ def _slim(schema: Json) -> Json:
         if "$ref" in node:
             return slim(defs[node["$ref"].rpartition("/")[2]])
         if "anyOf" in node:
-            node = {**node, **next(part for part in node.pop("anyOf") if part.get("type") != "null")}
+            node = {**node, **next(part for part in node["anyOf"] if part.get("type") != "null")}
+            del node["anyOf"]
         kept = {name: part for name, part in node.items() if name != "title" or isinstance(part, dict)}
         if kept.get("default", ...) is None:
             del kept["default"]

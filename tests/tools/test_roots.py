@@ -221,3 +221,19 @@ def test_several_roots_of_one_name_are_told_apart(era: str, folders: Path) -> No
         names = seen(host)
         assert len(set(names)) == 2
         assert {host.text("read_file", path=f"{name}/f").split("\n")[0] for name in names} == {"one/inner", "second"}
+
+
+def test_the_only_root_may_be_named_unless_something_in_it_has_that_name(era: str, folders: Path) -> None:
+    with Host(str(folders / "one"), era=era) as host:
+        assert "one" in host.text("read_file", path="one/f")
+        assert "one/inner" in host.text("read_file", path="one/inner/f")
+        (folders / "one/one").mkdir()
+        (folders / "one/one/f").write_text("nested", "utf-8")
+        assert "nested" in host.text("read_file", path="one/f")
+
+
+def test_the_top_of_several_roots_is_their_list(era: str, folders: Path) -> None:
+    with Host(str(folders / "one"), str(folders / "two"), era=era) as host:
+        told = host.text("list_directory")
+        assert "one  read-write" in told
+        assert "two  read-write" in told

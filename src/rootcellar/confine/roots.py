@@ -26,7 +26,7 @@ from rootcellar.confine._open import Backend, choose
 from rootcellar.confine.entry import Entry
 from rootcellar.confine.refusals import outside
 from rootcellar.confine.seals import Seals
-from rootcellar.errors import NameTooLong, NoRoots, OutsideRoots
+from rootcellar.errors import NameTooLong, NoRoots, NotFound, OutsideRoots, Refusal
 from rootcellar.policy import Access, Policy
 
 if TYPE_CHECKING:
@@ -180,13 +180,26 @@ class Roots:
 
     def _relative(self, found: list[str]) -> tuple[Root, list[str]]:
         if len(self.roots) == 1:
-            return self.roots[0], found
+            return self.roots[0], self._without_name(found)
         named = [(len(root.name.split("/")), root) for root in self.roots]
         for length, root in sorted(named, key=lambda pair: -pair[0]):
             if "/".join(found[:length]) == root.name:
                 return root, found[length:]
         first = names.clipped(names.shown(found[0])) if found and found[0] != "." else "."
         raise OutsideRoots(f"`{first}` is none of the roots", f"start the path with {self._told()}")
+
+    def _without_name(self, found: list[str]) -> list[str]:
+        """The only root may be named all the same (`root/...`), unless something inside it has that name."""
+        root = self.roots[0]
+        if found[:1] != [root.name]:
+            return found
+        try:
+            Entry(root, (names.told(found[0]),)).lstat()
+        except NotFound:
+            return found[1:]
+        except Refusal:
+            return found
+        return found
 
     def _outside(self, path: str) -> OutsideRoots:
         """The refusal; an absolute path outside is not repeated."""

@@ -28,10 +28,13 @@ class Said(BaseModel):
     note: str = ""
 
     def content(self) -> list[Json]:
-        """One block for each part that is not empty (hosts reject empty ones)."""
-        return [{"type": "text", "text": part} for part in (self.text, self.note) if part] or [
-            {"type": "text", "text": "Done."}
-        ]
+        """One block for each part that is not empty (hosts reject empty ones).
+
+        Some hosts join blocks with nothing between them, so the note brings its own line break.
+        """
+        gap = "\n" if self.text and not self.text.endswith("\n") else ""
+        parts = [self.text, gap + self.note if self.note else ""]
+        return [{"type": "text", "text": part} for part in parts if part] or [{"type": "text", "text": "Done."}]
 
 
 class Shown(BaseModel):
@@ -56,8 +59,11 @@ class Several(BaseModel):
     parts: list[Said]
 
     def content(self) -> list[Json]:
-        """All blocks of all parts."""
-        return [block for part in self.parts for block in part.content()]
+        """All blocks of all parts, each part ending its line."""
+        blocks = [block for part in self.parts for block in part.content()]
+        for block in blocks[:-1]:
+            block["text"] += "\n" if block["text"].endswith("]") else ""
+        return blocks
 
 
 @contextmanager

@@ -110,11 +110,12 @@ def export_table(
     format: Literal["csv", "tsv", "jsonl", "markdown", "sqlite"] | None = None,  # noqa: A002 - its name on the wire
 ) -> Said:
     """Write a table, or the rows of a SELECT, into a new file; its name says the format, or `format` does."""
+    opened = _opened(call, database)
     if bool(sql) == bool(table):
         raise BadArgument("give `sql` or `table`", "one of them says what to export")
     name = table.replace('"', '""')
     statement = sql or f'SELECT * FROM "{name}"'  # noqa: S608 - quoted, and read by the read profile
-    done = _opened(call, database).export(statement, params or (), call.roots.entry(path), format or "", call.progress)
+    done = opened.export(statement, params or (), call.roots.entry(path), format or "", call.progress)
     return Said(text=done.text())
 
 

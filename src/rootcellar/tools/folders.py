@@ -58,6 +58,8 @@ def _line(item: Listed) -> str:
 def list_directory(call: Call, *, path: str = ".", sort: Sort = "name", cursor: str | None = None) -> Said:
     """List one directory: time (UTC), size in bytes and name of each entry, directories with a slash. For a whole
     project use directory_tree, to find files by name search_files."""
+    if path == "." and len(call.roots.roots) > 1:
+        return list_roots(call)
     entry = call.roots.entry(path)
     asked = ("list", str(entry), sort)
     after = cursors.read(cursor, asked, _SHAPES[sort]) if cursor else None
