@@ -68,7 +68,7 @@ def music_shop(path: Path) -> None:
     """A shop's database: artists, albums, tracks, customers and 60,000 sales."""
     path.parent.mkdir()
     chance = random.Random(7)  # noqa: S311 - a sample, the same every time
-    words = "River Stone Winter Copper Night Garden Paper Signal Harbour Glass Ember Orchard".split()
+    words = ["River", "Stone", "Winter", "Copper", "Night", "Garden", "Paper", "Signal", "Harbour", "Ember", "Orchard"]
     with contextlib.closing(sqlite3.connect(path)) as shop:
         shop.executescript(
             "CREATE TABLE artist (id INTEGER PRIMARY KEY, name TEXT NOT NULL);"
@@ -179,7 +179,7 @@ async def database_session(session: Session) -> None:
     cut = "UPDATE track SET price = 0.79 WHERE seconds < 120"
     await session.call("Try a price cut", "change_database", database=shop, sql=cut, dry_run=True)
     await session.call("Make it", "change_database", database=shop, sql=cut)
-    await session.call("Where does a word stand?", "search_database", database=shop, word="Orchard Ember", limit=3)
+    await session.call("Where does a word stand?", "search_database", database=shop, word="Ember", limit=3)
     report = "shop/summer.csv"
     await session.call("A report as a file", "export_table", database=shop, sql=best, params=params, path=report)
     await session.call("Read it", "read_file", path=report, head=3)

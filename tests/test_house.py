@@ -20,7 +20,16 @@ def where(pattern: str) -> set[str]:
 
 def test_only_the_wire_and_asking_know_eras_and_capabilities() -> None:
     knowing = where(r"protocol_version|client_capabilities|protocolVersion|clientCapabilities")
-    assert knowing <= {"asking.py", "front.py", "engine.py", "eras.py", "calls.py", "exchange.py", "proving.py", "doctor.py"}
+    assert knowing <= {
+        "asking.py",
+        "front.py",
+        "engine.py",
+        "eras.py",
+        "calls.py",
+        "exchange.py",
+        "proving.py",
+        "doctor.py",
+    }
 
 
 def test_the_spelled_door_has_counted_callers() -> None:

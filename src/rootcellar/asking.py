@@ -133,9 +133,7 @@ async def client_roots(ctx: Context, state: str | None) -> Offer | None:
         aside = (ctx.params or {}).get("_meta", {}).get(_ASIDE)
         if aside is None or state is None:
             raise Asked(
-                types.InputRequiredResult(
-                    input_requests={ROOTS_KEY: types.ListRootsRequest()}, request_state="roots"
-                )
+                types.InputRequiredResult(input_requests={ROOTS_KEY: types.ListRootsRequest()}, request_state="roots")
             )
         return Offer(tuple(aside))
     return await _legacy(ctx)
@@ -146,9 +144,7 @@ async def _legacy(ctx: Context) -> Offer:
     known = ctx.lifespan_context
     async with known.turn:
         failed_long_ago = (
-            known.offer is not None
-            and known.offer.failure
-            and time.monotonic() - known.asked_at > limits.ROOTS_RETRY_S
+            known.offer is not None and known.offer.failure and time.monotonic() - known.asked_at > limits.ROOTS_RETRY_S
         )
         if known.offer is None or failed_long_ago:
             known.offer = NOT_ASKED  # a list_changed that arrives while we wait makes it None again

@@ -17,7 +17,7 @@ from rootcellar.errors import Refusal
 from rootcellar.settings import ClientRoots, Flags, LogLevel, Settings, resolve
 
 if TYPE_CHECKING:
-    from rootcellar.front import Engine
+    from rootcellar.port import Engine
 
 OK, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
 

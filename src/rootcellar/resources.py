@@ -1,6 +1,6 @@
 """Files as MCP resources: one template, read through the same wall as everything else.
 
-Nothing is listed up front: which files there are depends on the roots, and roots are asked for only when something is read.
+Nothing is listed up front: which files there are depends on the roots, and those are asked for only inside a call.
 """
 
 from __future__ import annotations

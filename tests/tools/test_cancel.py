@@ -77,7 +77,9 @@ def test_cancelling_ends_the_work(host: Host, root: Path, tool: str, arguments: 
     after = busy_s(host.process.pid)
     time.sleep(0.3)
     assert busy_s(host.process.pid) - after <= 3 * TICK_S
-    assert waiting.empty() or tool in ("search_text", "search_files", "directory_tree"), "a cancelled request gets no answer"
+    assert waiting.empty() or tool in ("search_text", "search_files", "directory_tree"), (
+        "a cancelled request gets no answer"
+    )
     assert not (root / "copy").exists()
     assert not [name for name in os.listdir(root) if name.startswith(".rootcellar-")]
 
@@ -95,5 +97,7 @@ def test_a_hundred_slow_calls_do_not_hold_up_a_ping(root: Path) -> None:
         begun = time.monotonic()
         assert "line" in host.text("read_file", path="tree/d0/e0/f0")
         read_s = time.monotonic() - begun
-        print(f"ping {1000 * min(took):.1f}-{1000 * max(took):.1f} ms, read {1000 * read_s:.1f} ms beside 100 slow calls")
+        print(
+            f"ping {1000 * min(took):.1f}-{1000 * max(took):.1f} ms, read {1000 * read_s:.1f} ms beside 100 slow calls"
+        )
         assert sorted(took)[len(took) // 2] < 0.05

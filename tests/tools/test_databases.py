@@ -48,11 +48,17 @@ def test_rows_come_in_pages(host: Host) -> None:
     second = host.text("query_database", database="shop.db", cursor=cursor, limit=3000)
     assert "5000" in second.split()
     assert "1" not in second.split()[:3]
-    assert "Album 7" in host.text("query_database", database="shop.db", sql="SELECT * FROM album WHERE id = ?", params=[7])
-    assert "SCAN" in host.text("query_database", database="shop.db", sql="SELECT * FROM album WHERE title = 'x'", explain=True)
+    assert "Album 7" in host.text(
+        "query_database", database="shop.db", sql="SELECT * FROM album WHERE id = ?", params=[7]
+    )
+    assert "SCAN" in host.text(
+        "query_database", database="shop.db", sql="SELECT * FROM album WHERE title = 'x'", explain=True
+    )
 
 
-@pytest.mark.parametrize("sql", ["DELETE FROM album", "PRAGMA journal_mode=WAL", "ATTACH '/etc/x' AS y", "SELECT 1; DROP TABLE album"])
+@pytest.mark.parametrize(
+    "sql", ["DELETE FROM album", "PRAGMA journal_mode=WAL", "ATTACH '/etc/x' AS y", "SELECT 1; DROP TABLE album"]
+)
 def test_a_query_changes_nothing(host: Host, root: Path, sql: str) -> None:
     before = (root / "shop.db").read_bytes()
     host.refusal("query_database", database="shop.db", sql=sql)

@@ -26,7 +26,7 @@ from rootcellar.confine._open import Backend, choose
 from rootcellar.confine.entry import Entry
 from rootcellar.confine.refusals import outside
 from rootcellar.confine.seals import Seals
-from rootcellar.errors import NameTooLong, NoRoots, NotFound, OutsideRoots, Refusal
+from rootcellar.errors import NameTooLong, NoRoots, NotFound, OutsideRoots
 from rootcellar.policy import Access, Policy
 
 if TYPE_CHECKING:
@@ -191,14 +191,11 @@ class Roots:
     def _without_name(self, found: list[str]) -> list[str]:
         """The only root may be named all the same (`root/...`), unless something inside it has that name."""
         root = self.roots[0]
-        if found[:1] != [root.name]:
-            return found
-        try:
-            Entry(root, (names.told(found[0]),)).lstat()
-        except NotFound:
-            return found[1:]
-        except Refusal:
-            return found
+        if found[:1] == [root.name]:
+            try:
+                Entry(root, (root.backend.check(found[0]),)).lstat()
+            except NotFound:
+                return found[1:]
         return found
 
     def _outside(self, path: str) -> OutsideRoots:
