@@ -265,8 +265,7 @@ class Ground:
     def _open(self, path: str) -> Anchor:
         """The directory that a granted name means, if it still means it."""
         backend = self._backend
-        why_not = system.why_not(path)
-        if why_not:
+        if why_not := system.why_not(path):
             raise _Unusable(why_not)
         if "\0" in path or not backend.split(path)[0]:
             raise _Unusable("it is not an absolute path")
@@ -274,8 +273,7 @@ class Ground:
             seen = self._seen.get(path)
             try:
                 real = backend.real_path(path)
-                why_not = system.why_not(real)
-                if why_not:
+                if why_not := system.why_not(real):
                     raise _Unusable(why_not)
                 anchor = Anchor(backend, backend.open_root(real), real)
             except (OSError, ValueError) as error:
