@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from rootcellar.sqlite import Databases
 from sqlite.dbyard import Yard
 

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
 from rootcellar import errors
 from rootcellar.sqlite import Query
 from sqlite.dbyard import Yard

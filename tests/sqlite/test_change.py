@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from rootcellar import errors
 from rootcellar.policy import Effect
 from rootcellar.sqlite import Changed, Databases, Query, Run

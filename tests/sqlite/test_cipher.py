@@ -9,7 +9,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-import sqlcipher3
+import sqlcipher3  # type: ignore[import-untyped]
+
 from rootcellar import errors
 from rootcellar.sqlite import Databases, Key, Query
 from rootcellar.sqlite.cipher import looks_encrypted

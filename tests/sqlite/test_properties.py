@@ -1,4 +1,7 @@
-"""The same rows and the same changes as bare SQLite, over schemas and values nobody thought of."""
+"""The same rows and the same changes as bare SQLite, over schemas and values nobody thought of.
+
+The witness is another library of nearly the same version: an old one spells some reals in text columns differently.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+import sqlcipher3  # type: ignore[import-untyped]
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from rootcellar import errors
 from rootcellar.sqlite import Query
 from sqlite.dbyard import Yard
@@ -45,7 +50,7 @@ def test_rows_and_changes_are_those_of_bare_sqlite(yard: Yard, table: Any, value
     create = f"CREATE TABLE {quoted('t' + name)} ({', '.join(f'{quoted(c)} {k}' for c, k in zip(columns, kinds, strict=True))})"
     insert = f"INSERT INTO {quoted('t' + name)} VALUES ({', '.join('?' * len(columns))})"
     ours = yard.open(file) if "a.db" in yard.names() else yard.databases.create(yard.entry(file))
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as bare:
+    with closing(sqlcipher3.connect(":memory:", isolation_level=None)) as bare:
         bare.execute(create)
         ours.change(create)
         for row in rows[:4]:

@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+
 from rootcellar import errors
 from rootcellar.sqlite import Query
 from rootcellar.sqlite.wire import BadText

@@ -8,6 +8,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rootcellar.sqlite.rows import Page, cell_text, header, line
 from rootcellar.sqlite.wire import BadText, Cell, pack, unpack
 

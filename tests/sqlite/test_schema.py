@@ -7,6 +7,7 @@ import time
 from contextlib import closing
 
 import pytest
+
 from rootcellar import errors
 from sqlite.dbyard import OtherProgram, Yard
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import apsw
 import pytest
+
 from rootcellar.policy import Effect
 from rootcellar.sqlite import lexer
 from rootcellar.sqlite.engine import Connection, harden

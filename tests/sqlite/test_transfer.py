@@ -11,6 +11,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+
 from rootcellar import errors
 from rootcellar.sqlite import Import, Query
 from sqlite.dbyard import Taken, Yard

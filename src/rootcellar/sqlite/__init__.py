@@ -18,10 +18,11 @@ What the tools use (each body is a few lines):
     database.check()                           -> Checked              check_database
     database.search(word, rows)                -> Found                search_database
 
-Every result but `describe`'s and `cells`' has `text()`. `Page.cursor` goes into the next `Query`; its `sql` may then be
-left out. `change(..., record=f)` calls `f(prepared)` after the change is done and before it is kept: the journal's place
-(`Changed.changeset` undoes it through `apply`, `Changed.complete` says whether that is all of it); a Refusal raised there
-rolls the change back. `effect(sql, params)` says READ, WRITE or DESTROY before anything is done.
+Every result but `describe`'s and `cells`' has `text()`. `Page.cursor` goes into the next `Query`; its `sql` may
+then be left out. `change(..., record=f)` calls `f(prepared)` after the change is done and before it is kept: the
+journal's place (`Changed.changeset` undoes it through `apply`, `Changed.complete` says whether that is all of it);
+a Refusal raised there rolls the change back. `effect(sql, params)` says READ, WRITE or DESTROY before anything is
+done.
 
 Imported by the server and by the worker alike, so nothing is imported here until it is asked for.
 """

@@ -1,5 +1,8 @@
 """Looking after a database: check it, copy it while it is in use, find a word anywhere in it."""
 
+
+# ruff: noqa: S608 - names are quoted by `lexer.quoted`, values are bound, the rest is the caller's own statement
+
 from __future__ import annotations
 
 import os
@@ -84,9 +87,7 @@ def open_beside(beside: Json, key: str = "") -> apsw.Connection:
     folder = f"/proc/self/fd/{_BESIDE[place.name]}" if sys.platform == "linux" else place.directory
     raw = apsw.Connection(f"{folder}/{place.name}", flags=apsw.SQLITE_OPEN_READWRITE, vfs=ground.VFS)
     try:
-        gained = {identity for number, identity in ground.descriptors().items() if before.get(number) != identity}
-        if before and not gained <= {(place.device, place.inode)}:
-            raise errors.Stale(f"`{place.name}` was exchanged while it was opened", "try again")
+        ground.prove_gained(place, before)
         harden(raw)
         if key:
             cipher.unlock(raw, key)

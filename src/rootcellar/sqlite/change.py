@@ -1,9 +1,9 @@
 """Changes: a statement or a script in one transaction, all or nothing, counted before it is kept.
 
-`BEGIN IMMEDIATE`, the script under the CHANGE profile, then: a dry run rolls back; else the server may be asked for its
-word (`Talk.may_commit`) with all that is about to be kept, and only then `COMMIT`. That is where the journal writes its
-record before the change is real: the record carries the session's changeset, whose inverse undoes it (`apply`), and says
-whether the changeset covers everything (schema changes, and virtual tables, it does not).
+`BEGIN IMMEDIATE`, the script under the CHANGE profile, then: a dry run rolls back; else the server may be asked for
+its word (`Talk.may_commit`) with all that is about to be kept, and only then `COMMIT`. That is where the journal
+writes its record before the change is real: the record carries the session's changeset, whose inverse undoes it
+(`apply`), and says whether the changeset covers everything (schema changes, and virtual tables, it does not).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Keys of encrypted databases: where they come from, how SQLite is told, and that nobody else is.
 
-Files are SQLCipher 4's, so that other programs open ours and we open theirs. A raw key (32 bytes, or 48 with its salt)
-opens in under a millisecond; a passphrase is stretched on every opening (about 150 ms). A key reaches the worker through its
-pipe, never an argument, the environment, a log or an error.
+Files are SQLCipher 4's, so that other programs open ours and we open theirs. A raw key (32 bytes, or 48 with its
+salt) opens in under a millisecond; a passphrase is stretched on every opening (about 150 ms). A key reaches the
+worker through its pipe, never an argument, the environment, a log or an error.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class NoKeys:
 
     def key_for(self, database: str) -> Key | None:
         """No key for any database."""
-        return None if database else None
+        del database
+        return None
 
 
 def unlock(raw: apsw.Connection, words: str) -> None:
@@ -83,7 +84,7 @@ def unlock(raw: apsw.Connection, words: str) -> None:
 
 
 def looks_encrypted(start: bytes, size: int) -> bool:
-    """Whether a file without a header could be a SQLCipher database: whole pages of what looks random, no known magic."""
+    """Whether a file without a header could be SQLCipher's: whole pages of what looks random, no known magic."""
     if size < _BLOCK or size % _BLOCK or len(start) < _BLOCK:
         return False
     if start.startswith(

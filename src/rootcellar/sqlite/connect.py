@@ -1,9 +1,10 @@
 """From a proven place to a connection that leaves the file as it found it.
 
-Reading a WAL database normally creates `-wal` and `-shm` beside it. While nobody else writes there is no need: with no log
-present the main file alone is the whole database, so it is read as it lies (`immutable`) and the answer counts only if the
-file's stamp is the same afterwards; if it is not, the read is done again under SQLite's own locks. A change that another
-program left unfinished (a hot journal) is rolled back first, as SQLite would, but only when the journal names no other file.
+Reading a WAL database normally creates `-wal` and `-shm` beside it. While nobody else writes there is no need: with
+no log present the main file alone is the whole database, so it is read as it lies (`immutable`) and the answer
+counts only if the file's stamp is the same afterwards; if it is not, the read is done again under SQLite's own
+locks. A change that another program left unfinished (a hot journal) is rolled back first, as SQLite would, but only
+when the journal names no other file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A database of the user's, as the tools see it: an entry opened as SQLite.
 
-Nothing here touches the file but through its `Entry` (to look at its first bytes) and through a worker, which proves that
-what SQLite opened is that entry. Calls block; they may come from many threads at once.
+Nothing here touches the file but through its `Entry` (to look at its first bytes) and through a worker, which
+proves that what SQLite opened is that entry. Calls block; they may come from many threads at once.
 """
 
 from __future__ import annotations

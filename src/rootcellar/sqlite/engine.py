@@ -1,18 +1,21 @@
 """A DB-API connection over apsw, as much of it as aiosqlite drives: one SQLite, bundled and pinned, for every file.
 
-Why apsw-sqlite3mc: SQLite 3.54 (older ones delete files named in a crafted journal, or write out of bounds on a crafted
-full-text table), plain and SQLCipher files in one library (two in a process ignore each other's locks), limits, DEFENSIVE,
-a VFS of our own and sessions on every Python we support. aiosqlite gives it a thread and leaves the worker's loop free
-to interrupt.
+Why apsw-sqlite3mc: SQLite 3.54 (older ones delete files named in a crafted journal, or write out of bounds on a
+crafted full-text table), plain and SQLCipher files in one library (two in a process ignore each other's locks),
+limits, DEFENSIVE, a VFS of our own and sessions on every Python we support. aiosqlite gives it a thread and leaves
+the worker's loop free to interrupt.
 
-Here each statement is prepared under the profile in force, its facts are kept, and rows are counted against a budget.
+Here each statement is prepared under the profile in force, its facts are kept, and rows are counted against a
+budget.
 """
+
+# ruff: noqa: S608 - names are quoted by `lexer.quoted`, values are bound, the rest is the caller's own statement
 
 from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import apsw
 
@@ -20,12 +23,12 @@ from rootcellar import errors, limits
 from rootcellar.sqlite import lexer
 from rootcellar.sqlite.rows import line
 from rootcellar.sqlite.statement import ACTS, Fact, Profile, refusal_of
-from rootcellar.sqlite.wire import BadText, Cell
+from rootcellar.sqlite.wire import Cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-Params = "Sequence[Cell] | Mapping[str, Cell]"
+Began: TypeAlias = "Callable[[apsw.Cursor, str], bool]"
 LIBRARY_MIN: Final = (3, 54, 0)
 _OK, _DENY = apsw.SQLITE_OK, apsw.SQLITE_DENY
 _SHADOWS: Final = ("INSERT", "UPDATE", "DELETE")
@@ -67,7 +70,7 @@ def harden(raw: apsw.Connection) -> None:
 
 
 class Act(str):
-    """Work of several steps on aiosqlite's thread, given to it where it takes SQL: one hop between threads, not many."""
+    """Work of several steps on aiosqlite's thread, given to it where it takes SQL: one hop, not many."""
 
     __slots__ = ("_act",)
     _act: Callable[[Connection], object]
@@ -107,9 +110,12 @@ class Budget:
 class Fetched(list[tuple[Cell, ...]]):
     """Rows within a budget, their columns, the statement's facts, and the name of the budget that cut them."""
 
-    cut = ""
-    names: tuple[str, ...] = ()
-    facts: tuple[Fact, ...] = ()
+    def __init__(self, rows: Iterable[tuple[Cell, ...]] = ()) -> None:
+        super().__init__(rows)
+        self.cut = ""
+        self.names: tuple[str, ...] = ()
+        self.facts: tuple[Fact, ...] = ()
+        self.lines: list[str] = []  # the rows as text, where a budget counted their bytes
 
 
 class Connection:
@@ -185,8 +191,8 @@ class Connection:
         finally:
             self.profile = profile
 
-    def run(self, sql: str, parameters: Any, began: Callable[[apsw.Cursor, str], bool]) -> apsw.Cursor:  # noqa: ANN401
-        """Start SQL under the profile in force; `began` sees each statement after its facts and before its first step."""
+    def run(self, sql: str, parameters: Any, began: Began) -> apsw.Cursor:  # noqa: ANN401
+        """Start SQL under the profile in force; `began` sees each statement between its facts and its first step."""
         self.denial, self._facts = "", []
         try:
             return self._start(sql, parameters, began)
@@ -212,7 +218,7 @@ class Connection:
         """The next statement's facts start empty."""
         self._facts = []
 
-    def _start(self, sql: str, parameters: Any, began: Callable[[apsw.Cursor, str], bool]) -> apsw.Cursor:  # noqa: ANN401
+    def _start(self, sql: str, parameters: Any, began: Began) -> apsw.Cursor:  # noqa: ANN401
         cursor = self.raw.cursor()
         cursor.exec_trace = lambda traced, text, _bindings: began(traced, text)
         return cursor.execute(sql, parameters, can_cache=False)
@@ -320,37 +326,15 @@ class Cursor:
             if len(fetched) >= budget.rows:
                 fetched.cut = "rows"
                 return
-            spent += len(line(row)) + 1
+            told = line(row)
+            spent += len(told) + 1
             if spent > budget.bytes and fetched:
                 fetched.cut = "bytes"
                 return
             fetched.append(row)
+            fetched.lines.append(told)
 
     def close(self) -> None:
         """Let the statement go."""
         if self._raw is not None:
             self._raw.close(True)
-
-
-def readable(sql: str, columns: int) -> str:
-    """The same rows with text as tagged bytes: for answers that hold text which is not UTF-8."""
-    names = ", ".join(f"c{number}" for number in range(columns))
-    cells = ", ".join(
-        f"CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END, typeof({name}) = 'text'"
-        for name in (f"c{number}" for number in range(columns))
-    )
-    return f"WITH q({names}) AS (\n{lexer.body(sql)}\n) SELECT {cells} FROM q"
-
-
-def told(row: Sequence[Cell]) -> tuple[Cell, ...]:
-    """A row of `readable` with its text decoded where it can be."""
-    return tuple(_text(value) if is_text else value for value, is_text in zip(row[::2], row[1::2], strict=True))
-
-
-def _text(value: Cell) -> Cell:
-    if not isinstance(value, bytes):
-        return value
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError:
-        return BadText(value)

@@ -1,8 +1,10 @@
-"""Export: a query's rows as CSV, TSV, JSON, JSON Lines or Markdown, in chunks that the server writes; or as a database.
+"""Export: a query's rows as CSV, TSV, JSON, JSON Lines, Markdown or a database of their own.
 
-The query runs under the READ profile, in one snapshot. NULL is an empty CSV field (and `null` in JSON), a blob is its
-base64 in JSON and hexadecimal elsewhere: said in the answer when there was one.
+The query runs under the READ profile, in one snapshot, and its rows leave in chunks that the server writes. NULL is an
+empty CSV field and `null` in JSON, a blob is hexadecimal in CSV and base64 in JSON.
 """
+
+# ruff: noqa: S608 - names are quoted by `lexer.quoted`, values are bound, the rest is the caller's own statement
 
 from __future__ import annotations
 

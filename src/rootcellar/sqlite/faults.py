@@ -27,19 +27,21 @@ _PLAIN: Final[dict[type[Exception], tuple[Fault, str, str]]] = {
     apsw.CorruptError: (errors.Corrupt, "`{name}` is damaged", "`check_database` tells how far; restore a backup"),
     apsw.NotADBError: (errors.NotADatabase, "`{name}` is not a SQLite database", "read it as a file"),
     apsw.FullError: (errors.NoSpace, "the disk is full", "free some space and try again"),
-    apsw.NoMemError: (errors.TooLarge, "the statement needs more memory than one query may have", "select fewer rows or shorter values"),
-    apsw.TooBigError: (errors.TooLarge, "a value is over SQLite's length limit here (64 MiB)", "select a part of it with `substr`"),
-    apsw.ReadOnlyError: (errors.ReadOnly, "`{name}` cannot be changed here", "use `change_database`, in a root that admits changes"),
-    apsw.PermissionsError: (errors.Denied, "the operating system refuses access to `{name}`", "check its permissions"),
-    apsw.CantOpenError: (errors.Failed, "`{name}`, or a file beside it, could not be opened", "check the folder's permissions"),
-    apsw.IOError: (errors.Failed, "reading or writing `{name}` failed", "check the disk; `check_database` tells about the file"),
+    apsw.NoMemError: (errors.TooLarge, "the statement needs too much memory", "select fewer rows or shorter values"),
+    apsw.TooBigError: (errors.TooLarge, "a value, or the statement, is too long", "`substr` selects a part"),
+    apsw.ReadOnlyError: (errors.ReadOnly, "`{name}` cannot be changed here", "use `change_database` for changes"),
+    apsw.PermissionsError: (errors.Denied, "the system refuses access to `{name}`", "check its permissions"),
+    apsw.CantOpenError: (errors.Failed, "`{name}`, or a file beside it, could not be opened", "check the permissions"),
+    apsw.IOError: (errors.Failed, "reading or writing `{name}` failed", "check the disk, then `check_database`"),
     apsw.ProtocolError: (errors.Busy, "`{name}` is being locked by too many others", "try again in a moment"),
     apsw.SchemaChangeError: (errors.Busy, "the tables of `{name}` changed meanwhile", "try again"),
     apsw.ConnectionClosedError: (errors.Failed, "`{name}` was closed", "try again"),
 }  # fmt: skip
 
 
-def refusal(error: apsw.Error, name: str, sql: str, connection: Connection | None) -> errors.Refusal:
+def refusal(  # noqa: PLR0911 - a table of answers
+    error: apsw.Error, name: str, sql: str, connection: Connection | None
+) -> errors.Refusal:
     """The refusal for what SQLite raised while it worked on this SQL."""
     said = _short(str(error))
     if connection is not None and connection.denial and isinstance(error, apsw.AuthError | apsw.SQLError):

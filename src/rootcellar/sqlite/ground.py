@@ -1,18 +1,20 @@
 """Where a worker stands: in the database's own directory, held by handle, with nothing else in reach.
 
-Threats: the directory, or the file, is exchanged for a link while it is opened; a side file (`-wal`, `-shm`, `-journal`) is
-a link to, or another name of, a file elsewhere; a crafted journal names a file to be deleted; a FIFO or a device instead of
-a file; SQL or a bug in SQLite that opens by name.
+Threats: the directory, or the file, is exchanged for a link while it is opened; a side file (`-wal`, `-shm`,
+`-journal`) is a link to, or another name of, a file elsewhere; a crafted journal names a file to be deleted; a FIFO
+or a device instead of a file; SQL or a bug in SQLite that opens by name.
 
 Algorithm: open the directory; prove that the name in it is the entry (device, inode, regular, one name); make that
-directory the process's own by handle (`fchdir`) and give up all others (Landlock). From then on SQLite is given the bare
-name and a VFS that never makes it longer, so the main file and its side files can only be found in the directory held,
-whatever happens to the names above it. When SQLite has opened, the descriptors it gained must be the entry and nothing
-else, before the first statement. A directory that holds the entry's only name is the entry's directory: a swap can make
-the proof fail, never pass.
+directory the process's own by handle (`fchdir`) and give up all others (Landlock). From then on SQLite is given the
+bare name and a VFS that never makes it longer, so the main file and its side files can only be found in the
+directory held, whatever happens to the names above it. When SQLite has opened, the descriptors it gained must be
+the entry and nothing else, before the first statement. A directory that holds the entry's only name is the entry's
+directory: a swap can make the proof fail, never pass.
 
 Windows: a process's own directory cannot be moved while it is, and identity is (volume, index) of the file.
 """
+
+# ruff: noqa: PTH116, PTH208 - by handle and by bare name: pathlib would make paths of them
 
 from __future__ import annotations
 
@@ -50,8 +52,8 @@ class Place:
     inode: int
 
 
-# The name makes SQLite3 Multiple Ciphers put its own VFS on top of ours. The other way round, ours over its, it would not
-# know the files apart: the main file would be encrypted, its write-ahead log and its journal would lie there in plain.
+# The name makes SQLite3 Multiple Ciphers put its own VFS on top of ours. The other way round it would not know the
+# files apart: the main file would be encrypted, its write-ahead log and its journal would lie there in plain.
 VFS: Final = "multipleciphers-held"
 
 
@@ -160,14 +162,16 @@ def descriptors() -> dict[int, tuple[int, int]]:
 
 def prove_opened(place: Place, before: dict[int, tuple[int, int]]) -> None:
     """What SQLite has just opened is the entry and nothing else."""
-    if sys.platform == "win32" or not before:
-        prove(place)
-        return
+    prove_gained(place, before)
+    prove(place)
+
+
+def prove_gained(place: Place, before: dict[int, tuple[int, int]]) -> None:
+    """The descriptors that were not there before are the entry's; says nothing where the system tells none."""
     now, entry = descriptors(), (place.device, place.inode)
     gained = {identity for number, identity in now.items() if before.get(number) != identity}
-    if not gained <= {entry} or entry not in now.values():
+    if now and (not gained <= {entry} or entry not in now.values()):
         raise errors.Stale(f"`{place.name}` was exchanged while it was opened", "try again")
-    prove(place)
 
 
 def stamp(name: str) -> tuple[int, ...]:

@@ -1,8 +1,8 @@
 """What a database file says of itself, read as bytes: is it one, which kind, which tables. SQLite is not asked.
 
-Lists must be quick and must not open anything: the header is the file's first 100 bytes, the schema a b-tree whose root is
-page 1 (https://sqlite.org/fileformat2.html). Bounded, and silent about what it cannot read; a write-ahead log is not read,
-so a table made this minute may be missing from a list.
+Lists must be quick and must not open anything: the header is the file's first 100 bytes, the schema a b-tree whose
+root is page 1 (https://sqlite.org/fileformat2.html). Bounded, and silent about what it cannot read; a write-ahead
+log is not read, so a table made this minute may be missing from a list.
 """
 
 from __future__ import annotations

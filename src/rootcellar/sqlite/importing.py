@@ -1,9 +1,11 @@
 """Import: rows of a file into a table, at nearly the speed of `executemany`, all or nothing unless told otherwise.
 
-The file comes in chunks from the server, which alone may read it. Batches of rows go to SQLite in C; only a batch that fails
-is gone through row by row, to name its lines. When a later value does not fit the type that the first batch suggested, the
-import starts over with that column as text: nothing is ever rounded to fit a guess.
+The file comes in chunks from the server, which alone may read it. Batches of rows go to SQLite in C; only a batch
+that fails is gone through row by row, to name its lines. When a later value does not fit the type that the first
+batch suggested, the import starts over with that column as text: nothing is ever rounded to fit a guess.
 """
+
+# ruff: noqa: S608 - names are quoted by `lexer.quoted`, values are bound, the rest is the caller's own statement
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ _BREAKS: Final = frozenset(
 
 def simple_select(sql: str) -> Simple | None:
     """The pieces of a `SELECT` over one table that can be continued after a key; None for any other statement."""
-    stream = [token for token in tokens(body(sql))]
+    stream = list(tokens(body(sql)))
     if not stream or stream[0].keyword != "SELECT":
         return None
     top = [token for token in stream if token.depth == 0]

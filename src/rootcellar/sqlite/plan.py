@@ -1,5 +1,7 @@
 """SQLite's query plan as a tree, with the scans that want an index pointed out."""
 
+# ruff: noqa: S608 - names are quoted by `lexer.quoted`, values are bound, the rest is the caller's own statement
+
 from __future__ import annotations
 
 import re

@@ -1,11 +1,13 @@
 """Worker processes, one or a few per open database: started on demand, reused, watched, killed when they burn.
 
-The threads that ask are fenced in (they may start no program and signal nobody), so one thread of ours, started with the
-server and never fenced, does both: the keeper. It starts workers, keeps one spare so that a new database need not wait for a
-process, passes a cancellation on, kills what is past its deadline, and ends what nobody has asked for a minute.
+The threads that ask are fenced in (they may start no program and signal nobody), so one thread of ours, started
+with the server and never fenced, does both: the keeper. It starts workers, keeps one spare so that a new database
+need not wait for a process, passes a cancellation on, kills what is past its deadline, and ends what nobody has
+asked for a minute.
 
-A caller blocks on its worker's pipe. A worker that dies (killed, crashed) costs its call and nothing else: the next call
-gets a new one. Readers of one database work side by side up to a limit; it has one writer, and others wait their turn.
+A caller blocks on its worker's pipe. A worker that dies (killed, crashed) costs its call and nothing else: the next
+call gets a new one. Readers of one database work side by side up to a limit; it has one writer, and others wait
+their turn.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from rootcellar import errors, limits
@@ -114,6 +117,11 @@ class Pool:
                     raise errors.Cancelled("the request was taken back")
                 if idle := self._idle.get(key):
                     worker = idle.pop()
+                    if worker.process.poll() is not None:  # it died between two calls
+                        worker.doomed = True
+                        self._count -= 1
+                        self._errands.put((partial(self._end, worker), queue.SimpleQueue()))
+                        continue
                     self._working[key] = self._working.get(key, 0) + 1
                     return worker
                 if self._working.get(key, 0) < most and (self._count < limits.WORKERS_MAX or self._drop_one()):

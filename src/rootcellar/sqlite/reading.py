@@ -1,10 +1,12 @@
 """Queries: one page of rows, and where the next begins.
 
-A page is continued in one of two ways. A `SELECT` over one table in the order of its rowid goes on *after a key*: the
-statement gets its rowid as a last column and a condition on it, and SQLite's own plan must be the same as before, else it is
-not done. Everything else is run again and skips the rows already answered. Every page carries the file's mark; a
-continuation says when the database has changed since.
+A page is continued in one of two ways. A `SELECT` over one table in the order of its rowid goes on *after a key*:
+the statement gets its rowid as a last column and a condition on it, and SQLite's own plan must be the same as
+before, else it is not done. Everything else is run again and skips the rows already answered. Every page carries
+the file's mark; a continuation says when the database has changed since.
 """
+
+# ruff: noqa: S608 - names are quoted by `lexer.quoted`, values are bound, the rest is the caller's own statement
 
 from __future__ import annotations
 
@@ -15,13 +17,15 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from rootcellar import errors, limits
-from rootcellar.sqlite import engine, ground, lexer
+from rootcellar.sqlite import ground, lexer
 from rootcellar.sqlite.engine import Budget, Fetched
 from rootcellar.sqlite.marks import Cursor, statement_id
 from rootcellar.sqlite.rows import line
-from rootcellar.sqlite.wire import Json
+from rootcellar.sqlite.wire import BadText, Cell, Json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rootcellar.sqlite.session import Session
 
 
@@ -44,16 +48,16 @@ async def _page(session: Session, sql: str, params: Any, budget: Budget, at: Cur
         if keyed is None:
             raise errors.Stale("the table this cursor goes through has changed", "run the query again without `cursor`")
         fetched = await _fetch(session, keyed.sql(at.after), params, budget)
-        names, rows = fetched.names[:-1], [row[:-1] for row in fetched]
+        names, lines = fetched.names[:-1], [told.rpartition("|")[0] for told in fetched.lines]  # without the key
         last: object = fetched[-1][-1] if fetched else None
     else:
         fetched = await _fetch(session, *_skipping(sql, params, budget, at.skip if at else 0))
-        names, rows, last = fetched.names, list(fetched), None
+        names, lines, last = fetched.names, fetched.lines, None
         if fetched.cut and at is None:
-            last = await _last_key(session, sql, params, len(rows))
-    answer: Json = {"columns": names, "lines": [line(row) for row in rows], "cut": fetched.cut, "notes": []}
+            last = await _last_key(session, sql, params, len(lines))
+    answer: Json = {"columns": names, "lines": lines, "cut": fetched.cut, "notes": []}
     if fetched.cut:
-        skip = (at.skip if at else 0) + len(rows)
+        skip = (at.skip if at else 0) + len(lines)
         after = last if isinstance(last, int) else None
         answer["cursor"] = Cursor(statement_id(sql, params), mark, skip, after).text()
     if at is not None and at.mark != mark:
@@ -94,11 +98,10 @@ async def _fetch(session: Session, sql: str, params: Any, budget: Budget) -> Fet
         return await session.fetch(sql, params, budget)
     except UnicodeDecodeError:
         names = await session.do("names", lambda connection: connection.names_of(sql, params))
-        raw = await session.fetch(
-            engine.readable(sql, len(names)), params, Budget(budget.rows, budget.bytes, budget.skip)
-        )
-    fetched = Fetched(engine.told(row) for row in raw)
+        raw = await session.fetch(_readable(sql, len(names)), params, Budget(budget.rows, budget.bytes, budget.skip))
+    fetched = Fetched(_told(row) for row in raw)
     fetched.cut, fetched.names, fetched.facts = raw.cut, names, raw.facts
+    fetched.lines = [line(row) for row in fetched]
     return fetched
 
 
@@ -162,3 +165,27 @@ async def _plan(session: Session, sql: str, params: Any) -> list[str]:  # noqa: 
     """SQLite's plan, in its words."""
     fetched = await session.fetch(f"EXPLAIN QUERY PLAN {sql}", params, Budget(100, limits.MIB))
     return [str(row[-1]) for row in fetched]
+
+
+def _readable(sql: str, columns: int) -> str:
+    """The same rows with text as tagged bytes: for answers that hold text which is not UTF-8."""
+    names = ", ".join(f"c{number}" for number in range(columns))
+    cells = ", ".join(
+        f"CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END, typeof({name}) = 'text'"
+        for name in (f"c{number}" for number in range(columns))
+    )
+    return f"WITH q({names}) AS (\n{lexer.body(sql)}\n) SELECT {cells} FROM q"
+
+
+def _told(row: Sequence[Cell]) -> tuple[Cell, ...]:
+    """A row of `_readable` with its text decoded where it can be."""
+    return tuple(_text(value) if is_text else value for value, is_text in zip(row[::2], row[1::2], strict=True))
+
+
+def _text(value: Cell) -> Cell:
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return BadText(value)

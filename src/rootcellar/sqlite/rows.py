@@ -4,11 +4,11 @@
     1|Ada|9.5|<blob 20480 bytes image/png 89504e47...>
     2|"007"|NULL|NULL
 
-Cells: a number stands bare (a real always has a point or an exponent), `NULL` is NULL, text stands bare unless it could
-be taken for something else (a number, NULL, empty, with a bar, a line break or blanks at its ends): then it is a JSON
-string. `inf` and `-inf` are the infinities; SQLite has no NaN (it stores NULL). Blobs and text that is not UTF-8 are told
-in angle brackets with their size and first bytes. No double quotes where none are needed: on the wire the text is inside
-JSON, where each would cost two bytes.
+Cells: a number stands bare (a real always has a point or an exponent), `NULL` is NULL, text stands bare unless it
+could be taken for something else (a number, NULL, empty, with a bar, a line break or blanks at its ends): then it
+is a JSON string. `inf` and `-inf` are the infinities; SQLite has no NaN (it stores NULL). Blobs and text that is
+not UTF-8 are told in angle brackets with their size and first bytes. No double quotes where none are needed: on the
+wire the text is inside JSON, where each would cost two bytes.
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _PREVIEW_BYTES: Final = 16
-_PLAIN: Final = re.compile(
-    r"(?![+\-.]?\d|[+\-]?(?:inf|nan)\b|NULL$|[ <\"])[^|\x00-\x1f\x7f-\x9f\\\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]*(?<! )",
-    re.IGNORECASE,
-)
-_NAME: Final = re.compile(r"[^|\x00-\x1f\x7f-\x9f\\\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
+_ODD_CHARACTERS: Final = r"\x00-\x1f\x7f-\x9f\\\u200b-\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_NUMBERISH: Final = r"[+\-.]?\d|[+\-]?(?:inf|nan)\b|NULL$"
+_PLAIN: Final = re.compile(rf"(?!{_NUMBERISH}|[ <\"])[^|{_ODD_CHARACTERS}]*(?<! )", re.IGNORECASE)
+_NAME: Final = re.compile(rf"[^|{_ODD_CHARACTERS}]+")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?)?")
 _MAGIC: Final = (
     (b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"), (b"BM", "image/bmp"),
@@ -49,15 +48,15 @@ def blob_kind(value: bytes) -> str:
 
 def cell_text(value: Cell) -> str:
     """One cell as a line shows it."""
-    if isinstance(value, str):
-        return _text(value)
+    if type(value) is str:
+        return value if len(value) < limits.CELL_CHARS_MAX and _PLAIN.fullmatch(value) and value else _text(value)
     if value is None:
         return "NULL"
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
         return repr(value) if math.isfinite(value) else ("inf" if value > 0 else "-inf")
-    return _bytes(value)
+    return _bytes(value) if isinstance(value, bytes) else _text(value)
 
 
 def _text(value: str) -> str:

@@ -10,6 +10,8 @@
 A count is exact, `about` (from the largest rowid or from ANALYZE), `over`, or `uncounted` when its time was spent.
 """
 
+# ruff: noqa: S608 - names are quoted by `lexer.quoted`, values are bound, the rest is the caller's own statement
+
 from __future__ import annotations
 
 import time
@@ -233,9 +235,8 @@ async def _details(session: Session, table: Table, triggers: list[str]) -> list[
     lines = [_column(row, keys, single) for row in columns]
     if len(keys) > 1:
         lines.append(f"primary key ({', '.join(keys)})")
-    for rows in foreign.values():
-        if len(rows) > 1:
-            lines.append(f"({', '.join(str(r[2]) for r in rows)}) -> {_target(rows)}")
+    several = [rows for rows in foreign.values() if len(rows) > 1]
+    lines += [f"({', '.join(str(row[2]) for row in rows)}) -> {_target(rows)}" for rows in several]
     for name, unique, origin, partial, over in await session.all(_INDEXES, (table.name,)):
         word = "unique" if origin == "u" else f"{'unique ' if unique else ''}index {name}"
         lines.append(f"{word} ({over}){' partial' if partial else ''}")

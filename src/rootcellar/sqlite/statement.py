@@ -5,9 +5,9 @@ Threats: SQL that writes where only reading was meant; SQL that reaches other fi
 (`PRAGMA`, open transactions, temp objects); SQL hidden in a view or a trigger of a hostile database.
 
 Algorithm: SQLite's authorizer calls `refusal_of` with every act the statement would do, nested views and triggers
-included. An **allow-list** per profile answers; whatever is not on it is refused with its reason. Each admitted act is
-kept as a `Fact`, and the statement's `Effect` follows from its facts. The connection below (read-only flag, `query_only`,
-DEFENSIVE, limits) refuses most of it a second time.
+included. An **allow-list** per profile answers; whatever is not on it is refused with its reason. Each admitted act
+is kept as a `Fact`, and the statement's `Effect` follows from its facts. The connection below (read-only flag,
+`query_only`, DEFENSIVE, limits) refuses most of it a second time.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ _WHY: Final = {
 }
 
 
-def refusal_of(profile: Profile, fact: Fact) -> str:
+def refusal_of(profile: Profile, fact: Fact) -> str:  # noqa: PLR0911 - a table of answers
     """Why this act is refused under this profile; empty when it is admitted."""
     if profile is Profile.OURS:
         return ""

@@ -1,7 +1,8 @@
 """Rows out of CSV, TSV, JSON and JSON Lines, each with the line it came from; and what types their columns have.
 
-A column is INTEGER or REAL only while **every** value in it survives the round trip: `007`, `+49`, `1e5`, twenty digits and
-anything a person would write as a code stay text. Empty is NULL in a numeric column and an empty text in a text column.
+A column is INTEGER or REAL only while **every** value in it survives the round trip: `007`, `+49`, `1e5`, twenty
+digits and anything a person would write as a code stay text. Empty is NULL in a numeric column and an empty text in
+a text column.
 """
 
 from __future__ import annotations
@@ -169,7 +170,7 @@ def fits(column: Sequence[str], kind: str) -> bool:
             numbers = list(map(int, column))
         except ValueError:  # empty ones among them, or no integers
             return bool(_INTEGERS.fullmatch("\n".join(column) + "\n"))
-        return list(map(str, numbers)) == list(column) and -(2**63) <= min(numbers) and max(numbers) < 2**63
+        return list(map(str, numbers)) == list(column) and min(numbers) >= -(2**63) and max(numbers) < 2**63
     joined = "\n".join(column) + "\n"
     if max(map(len, column)) > _REAL_CHARS_MAX or "-0\n" in joined:
         return False

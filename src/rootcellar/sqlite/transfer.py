@@ -18,7 +18,7 @@ from rootcellar.sqlite.results import Exported, Imported
 from rootcellar.sqlite.wire import Json
 
 if TYPE_CHECKING:
-    from rootcellar.confine import Content, Entry
+    from rootcellar.confine import Content, Entry, Stat
     from rootcellar.sqlite.database import Database, Progress
 
 Asking = Callable[[Json, float, Listener], Json]
@@ -127,6 +127,11 @@ def backup(database: Database, target: Entry, progress: Progress | None) -> Expo
     return Exported(str(target), -1, size)
 
 
+def _same(before: Stat, after: Stat, name: str) -> None:
+    if after.identity != before.identity:
+        raise errors.Stale(f"`{name}` was exchanged while it was written", "try again")
+
+
 def _beside(database: Database, request: Json, target: Entry, progress: Progress | None) -> tuple[Json, int]:
     """Let a worker fill a new, empty file; take the file away again if that fails."""
     target.create(b"")
@@ -134,8 +139,7 @@ def _beside(database: Database, request: Json, target: Entry, progress: Progress
         stat = target.stat()
         told = database.ask_beside(request, target, Listener(progress=progress))
         after = target.stat()
-        if after.identity != stat.identity:
-            raise errors.Stale(f"`{target}` was exchanged while it was written", "try again")
+        _same(stat, after, str(target))
     except BaseException:
         with suppress(errors.Refusal):
             target.remove()

@@ -1,8 +1,8 @@
 """Frames between the server and a worker: four bytes of length, one of kind, then JSON or bytes.
 
-JSON because the worker parses hostile files: what comes back is decoded by a parser that can only make plain values.
-A blob travels as `{"$b": base64}`, text that is not UTF-8 as `{"$t": base64}`; integers, reals (infinities too) and text
-travel as themselves.
+JSON because the worker parses hostile files: what comes back is decoded by a parser that can only make plain
+values. A blob travels as `{"$b": base64}`, text that is not UTF-8 as `{"$t": base64}`; integers, reals (infinities
+too) and text travel as themselves.
 """
 
 from __future__ import annotations

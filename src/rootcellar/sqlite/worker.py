@@ -1,8 +1,9 @@
-"""The process that runs SQL for one database: killable, fenced into the database's directory, without the wall's freedom.
+"""The process that runs SQL for one database: killable, and fenced into the database's own directory.
 
-It reads requests from its standard input and writes answers to its standard output (`wire`). The loop stays free while
-aiosqlite's thread runs SQL, so a deadline or a cancellation interrupts it; what cannot be interrupted (one opcode that
-burns for seconds) is ended by the server, which kills the process. End of input ends it: a change in flight is rolled back.
+It reads requests from its standard input and writes answers to its standard output (`wire`). The loop stays free
+while aiosqlite's thread runs SQL, so a deadline or a cancellation interrupts it; what cannot be interrupted (one
+opcode that burns for seconds) is ended by the server, which kills the process. End of input ends it: a change in
+flight is rolled back.
 
 Started as `python -m rootcellar.sqlite.worker`, or as the hidden `worker` command of the frozen binary.
 """

@@ -1,0 +1,100 @@
+"""The process that runs SQL: fenced in, started the same way frozen, and cheap to lose."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rootcellar.confine import _landlock
+from rootcellar.sqlite import Query, command_line
+from rootcellar.sqlite.engine import LIBRARY_MIN, library_version
+from sqlite.dbyard import Yard
+
+FENCED = """
+import os, sys
+from rootcellar.sqlite import ground
+handle = os.open(sys.argv[1], os.O_RDONLY)
+os.fchdir(handle)
+assert ground.fence([(handle, sys.argv[3])]) == ""
+for path in (sys.argv[2], "/etc/passwd", "/"):
+    try:
+        os.close(os.open(path, os.O_RDONLY))
+        print("reached", path)
+    except PermissionError:
+        pass
+os.close(os.open("inside", os.O_RDONLY))
+try:
+    os.close(os.open("made", os.O_RDWR | os.O_CREAT))
+    print("wrote")
+except PermissionError:
+    pass
+"""
+
+
+@pytest.mark.skipif(not _landlock.support().abi, reason=_landlock.support().why_not)
+@pytest.mark.parametrize(("access", "said"), [("read", ""), ("write", "wrote\n")])
+def test_a_fenced_worker_reaches_its_own_directory_and_nothing_else(yard: Yard, access: str, said: str) -> None:
+    (yard.root / "inside").touch()
+    (yard.outside / "secret").touch()
+    arguments = [str(yard.root), str(yard.outside / "secret"), access]
+    done = subprocess.run([sys.executable, "-c", FENCED, *arguments], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (said, "")
+
+
+def test_the_fence_bites_because_without_it_the_same_paths_open(yard: Yard) -> None:
+    (yard.outside / "secret").touch()
+    os.close(os.open(yard.outside / "secret", os.O_RDONLY))
+    os.close(os.open("/etc/passwd", os.O_RDONLY))
+
+
+def test_a_frozen_program_starts_its_worker_by_a_hidden_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert command_line()[1:] == ["-P", "-m", "rootcellar.sqlite.worker"]
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert command_line() == [sys.executable, "worker"]
+
+
+def test_the_library_is_new_enough_to_be_safe() -> None:
+    assert library_version() >= LIBRARY_MIN >= (3, 54, 0)
+
+
+def workers_at(folder: str) -> list[int]:
+    """The processes that stand in this directory."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.readlink(f"/proc/{pid}/cwd") == folder:
+                found.append(int(pid))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the worker in /proc")
+def test_a_worker_that_dies_between_calls_costs_nothing(yard: Yard) -> None:
+    yard.music()
+    database = yard.open("music.db")
+    database.query(Query("SELECT 1"))
+    (worker,) = workers_at(str(yard.root))
+    os.kill(worker, signal.SIGKILL)
+    while Path(f"/proc/{worker}/stat").read_text().split(") ")[1][0] != "Z":  # dead, and not yet waited for
+        time.sleep(0.001)
+    assert yard.one(database, "SELECT count(*) FROM artist") == 50
+
+
+def test_a_worker_ends_with_its_input(yard: Yard) -> None:
+    with subprocess.Popen(command_line(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=yard.root) as worker:
+        assert worker.stdin
+        worker.stdin.close()
+        assert worker.wait(10) == 0
+
+
+def test_importing_the_package_loads_no_engine() -> None:
+    program = "import sys, rootcellar.sqlite.database; print([m for m in ('apsw', 'aiosqlite', 'sqlite3', 'asyncio') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
