@@ -21,7 +21,7 @@ from rootcellar.sqlite import header, transfer
 from rootcellar.sqlite.cipher import KeyProvider, NoKeys
 from rootcellar.sqlite.header import Header, Sort
 from rootcellar.sqlite.pool import Pool
-from rootcellar.sqlite.process import SILENT, Cancel, Listener, Never, Worker
+from rootcellar.sqlite.process import SILENT, Cancel, Listener, Lost, Never, Watching, Worker
 from rootcellar.sqlite.results import Changed, Checked, Exported, Found, Imported, Listing, Plan
 from rootcellar.sqlite.rows import Cells, Page
 from rootcellar.sqlite.statement import Profile
@@ -92,7 +92,7 @@ class Databases:
     def list(self, entry: Entry, cancel: Cancel | None = None) -> list[Listing]:
         """The databases in and below a directory, found by their first bytes."""
         found: list[Listing] = []
-        for walked in entry.walk(details=Details.STAT, cancel=_Watching(cancel or Never())):
+        for walked in entry.walk(details=Details.STAT, cancel=Watching(cancel or Never())):
             stat = walked.stat
             if stat is None or stat.kind is not Kind.FILE or stat.size < _SMALLEST or stat.size % _SMALLEST:
                 continue
@@ -272,6 +272,14 @@ class Database:
     ) -> Json:
         if profile is Profile.CHANGE:
             refuse_read_only(self.entry)
+        try:
+            return self._ask_once(profile, request, seconds, listener)
+        except Lost as lost:  # a read may be asked twice; a change only if nobody heard it
+            if listener is not SILENT or (profile is Profile.CHANGE and not lost.unheard):
+                raise
+        return self._ask_once(profile, request, seconds, listener)
+
+    def _ask_once(self, profile: Profile, request: Json, seconds: float, listener: Listener) -> Json:
         pool = self.databases.pool
         with self._worker(profile, request.get("beside")) as worker, pool.watched(worker, seconds, self.cancel):
             return worker.ask({**request, "deadline_s": seconds}, listener)
@@ -328,20 +336,3 @@ def _plain(params: Params) -> list[Cell] | dict[str, Cell]:
     if isinstance(params, Mapping):
         return {name.lstrip(":@$"): value for name, value in params.items()}
     return list(params)
-
-
-class _Watching:
-    """A cancellation as a walk takes it."""
-
-    def __init__(self, cancel: Cancel) -> None:
-        self._cancel = cancel
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether the caller took it back."""
-        return self._cancel.cancelled
-
-    def check(self) -> None:
-        """Raise Cancelled if so."""
-        if self._cancel.cancelled:
-            raise errors.Cancelled("the request was taken back")

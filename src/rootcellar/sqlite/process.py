@@ -37,6 +37,23 @@ class Never:
     cancelled = False
 
 
+class Watching:
+    """A cancellation as a walk takes it."""
+
+    def __init__(self, cancel: Cancel) -> None:
+        self._cancel = cancel
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the caller took it back."""
+        return self._cancel.cancelled
+
+    def check(self) -> None:
+        """Raise Cancelled if so."""
+        if self._cancel.cancelled:
+            raise errors.Cancelled("the request was taken back")
+
+
 def command_line() -> list[str]:
     """How a worker is started: this interpreter with the module, or the frozen program with its hidden command."""
     if getattr(sys, "frozen", False):
@@ -55,6 +72,12 @@ class Listener:
 
 
 SILENT: Final = Listener()
+
+
+class Lost(errors.Failed):
+    """A worker died of itself; `unheard` when it had taken nothing of the request."""
+
+    unheard = False
 
 
 class Worker:
@@ -153,7 +176,10 @@ class Worker:
                 while view:
                     view = view[os.write(self._sink, view) :]
         except OSError as error:
-            raise self.ended() from error
+            lost = self.ended()
+            if isinstance(lost, Lost):
+                lost.unheard = True
+            raise lost from error
 
     def _frame(self) -> tuple[Kind, bytes]:
         head = self._read(HEAD.size)
@@ -182,7 +208,7 @@ class Worker:
             return errors.TimedOut(
                 "the statement ran over its time and had to be killed", "ask for less; nothing was changed"
             )
-        return errors.Failed("the database worker ended unexpectedly", "try again; `check_database` if it stays so")
+        return Lost("the database worker ended unexpectedly", "try again; `check_database` if it stays so")
 
 
 def _answered(error: BaseException) -> BaseException:
