@@ -93,7 +93,7 @@ def test_a_client_that_closes_our_stdout_is_noticed_at_once(what: str, kind: str
 def test_requests_read_before_the_end_of_input_are_answered(spawn: Any) -> None:
     peer = spawn()
     peer.hello()
-    peer.send(*[call(key, "slow", seconds=0.3) for key in range(200)], call("late", "slow", seconds=60))
+    peer.send(*[call(key, "slow", seconds=0.1) for key in range(200)], call("late", "slow", seconds=60))
     peer.close()
     answers = {(answer := peer.get())["id"]: answer for _ in range(201)}
     assert all(text_of(answers[key]) == "slept" for key in range(200))
