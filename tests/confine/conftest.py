@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from confine.yard import Place, backends, open_descriptors
 from rootcellar.confine._open import Backend
-
 
 
 @pytest.fixture(params=backends(), ids=lambda backend: backend.label)

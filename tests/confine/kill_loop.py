@@ -9,6 +9,7 @@ import random
 import select
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from rootcellar.confine import Grant, Ground, Roots, drafts
@@ -35,7 +36,7 @@ def write_forever(roots: Roots, what: str, told: int) -> None:
             name = roots.entry(f"new{os.getpid()}-{number}")
             name.create(pattern(number))
         elif what == "edit":
-            entry.edit(lambda _old, number=number: pattern(number))
+            entry.edit(changed(number))
         elif what == "append":
             entry.append(b"z" * 1000)
         else:
@@ -43,6 +44,11 @@ def write_forever(roots: Roots, what: str, told: int) -> None:
         if told:
             os.write(told, b".")
             told = 0
+
+
+def changed(number: int) -> Callable[[bytes], bytes]:
+    """An edit that makes this content."""
+    return lambda _old: pattern(number)
 
 
 def is_whole(data: bytes, what: str) -> bool:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from confine.yard import Place, open_descriptors
 from rootcellar.confine import Overwrite, Roots, drafts
 from rootcellar.errors import Refusal
@@ -132,7 +133,7 @@ def fail_each_call(place: Place, name: str, codes: tuple[int, ...]) -> None:
             told, now = (faulty.failed, fail_at, errno.errorcode[code]), snapshot(place.root)
             assert open_descriptors() == before, told
             assert now == (new if is_done else old), told
-            assert not [path for path in place.root.rglob(".rootcellar-*")], told
+            assert not list(place.root.rglob(".rootcellar-*")), told
             runs, changed = runs + 1, changed + is_done
     print(f"{place.backend.label} {name}: {runs} runs, {changed} of them done all the same, 0 torn, 0 left, 0 open")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
-from confine.yard import Place
 from hypothesis import given
 from hypothesis import strategies as st
+
+from confine.yard import Place
 from rootcellar.confine import names
 from rootcellar.errors import BadName, Exists, NameTooLong, NotFound, OutsideRoots
 
@@ -38,7 +39,9 @@ def test_names_are_shown_on_one_line_and_mean_themselves(raw: str, text: str) ->
     assert names.meant(text) == raw
 
 
-@given(st.text(st.characters(exclude_characters="/\0", exclude_categories=[])), st.text(alphabet="\\nxu0a2\n\u202e\udce9"))
+@given(
+    st.text(st.characters(exclude_characters="/\0", exclude_categories=[])), st.text(alphabet="\\nxu0a2\n\u202e\udce9")
+)
 def test_no_two_names_are_shown_alike(one: str, other: str) -> None:
     for name in (one, other):
         assert names.meant(names.shown(name)) == name

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from confine.yard import Place, open_descriptors
 from rootcellar import confine
 from rootcellar.confine import Dropped, Grant, Ground, Roots, system
-from rootcellar.errors import BadName, Denied, NoRoots, OutsideRoots, ReadOnly, Refusal
+from rootcellar.errors import BadArgument, BadName, Denied, NoRoots, OutsideRoots, ReadOnly, Refusal
 from rootcellar.policy import Access, Policy
 
 
@@ -28,7 +29,15 @@ def reasons(roots: Roots) -> list[str]:
 def test_one_root_takes_relative_and_absolute_paths(place: Place) -> None:
     place.make("f", "a/")
     roots = place.roots()
-    for path in ("f", "./f", "a/../f", f"{place.root}/f", f"{place.root}//f", f"/{place.root}/./f", f"{place.root}/a/../f"):
+    for path in (
+        "f",
+        "./f",
+        "a/../f",
+        f"{place.root}/f",
+        f"{place.root}//f",
+        f"/{place.root}/./f",
+        f"{place.root}/a/../f",
+    ):
         assert roots.entry(path).read(10) == b"f"
     assert str(roots.entry(f"{place.root}/f")) == "f"
     assert str(roots.entry(str(place.root))) == "."
@@ -109,10 +118,10 @@ def test_a_root_and_what_holds_one_is_neither_moved_nor_removed(place: Place) ->
     place.make("a/in/f", "b/")
     entry = opened(place, "root", "root/a/in").entry
     for path in ("root", "root/a", "root/a/in", "in", "in/.", "root/b/../a", "root/b/.."):
-        for change in (lambda path=path: entry(path).remove(), lambda path=path: entry(path).move(entry("root/b/x"))):
-            with pytest.raises(Refusal) as refused:
-                change()
-            assert isinstance(refused.value, Denied) or refused.value.reason == "argument"
+        with pytest.raises(Denied):
+            entry(path).remove()
+        with pytest.raises((Denied, BadArgument)):
+            entry(path).move(entry("root/b/x"))
     assert (place.root / "a/in/f").exists()
 
 
@@ -148,7 +157,9 @@ def test_system_directories_of_every_system_are_known() -> None:
 
 
 def test_without_roots_every_path_is_refused_with_what_was_offered_and_why(place: Place) -> None:
-    roots = place.ground.roots([Grant("/etc", source="client")], Policy(), [Dropped("https://x", "client", "it is no file")])
+    roots = place.ground.roots(
+        [Grant("/etc", source="client")], Policy(), [Dropped("https://x", "client", "it is no file")]
+    )
     with pytest.raises(NoRoots) as refused:
         roots.entry("f")
     assert "/etc" in str(refused.value)
@@ -255,7 +266,7 @@ def test_memory_of_names_is_bounded(place: Place, monkeypatch: pytest.MonkeyPatc
 
 
 def test_names_on_systems_that_fold_them() -> None:
-    """macOS and Windows: the mapping may be lenient, for a wrong one finds nothing."""
+    """On macOS and Windows: the mapping may be lenient, for a wrong one finds nothing."""
 
     class Folding(type(Ground()._backend)):  # type: ignore[misc]
         folds_names = True

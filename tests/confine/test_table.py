@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
+
 from confine.yard import Place, as_nobody
 from rootcellar.confine import Entry, Kind, Overwrite, Roots
 from rootcellar.errors import Exists, LinkLoop, NotFound, OutsideRoots, Refusal, WrongKind
@@ -82,7 +83,9 @@ REFUSED = (
     Row("a link to itself", ("l -> l",), "l", None, LinkLoop, bites=False),
     Row("a circle of two", ("l -> m", "m -> l"), "l", None, LinkLoop, bites=False),
     Row("a circle in the middle", ("a -> b/x", "b -> a"), "a/x", None, LinkLoop, bites=False),
-    Row("forty-one links", ("l0 -> f", *(f"l{n} -> l{n - 1}" for n in range(1, 41)), "f"), "l40", None, LinkLoop, False),
+    Row(
+        "forty-one links", ("l0 -> f", *(f"l{n} -> l{n - 1}" for n in range(1, 41)), "f"), "l40", None, LinkLoop, False
+    ),
 )
 rows_inside = pytest.mark.parametrize("row", INSIDE, ids=lambda row: row.name)
 rows_refused = pytest.mark.parametrize("row", REFUSED, ids=lambda row: row.name)
@@ -203,7 +206,7 @@ def test_writing_changes_the_target_and_keeps_the_links(place: Place, row: Row, 
     expected = b"new" if verb == "replace" else row.lands.encode() + b"new"
     assert (place.root / row.lands).read_bytes() == expected
     assert all(link.is_symlink() for link in links)
-    assert not [path for path in place.root.rglob(".rootcellar-*")]
+    assert not list(place.root.rglob(".rootcellar-*"))
 
 
 @rows_inside

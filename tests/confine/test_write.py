@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from confine.yard import PRELUDE, Place, as_nobody
 from rootcellar import limits
 from rootcellar.confine import Entry, version_of
@@ -24,7 +25,9 @@ is_root = pytest.mark.skipif(os.name == "nt" or os.getuid() != 0, reason="needs 
 has_xattrs = pytest.mark.skipif(not hasattr(os, "setxattr"), reason="needs extended attributes")
 
 # user::rw-, user:1000:r--, group::r--, mask::r--, other::--- in the kernel's form
-ACL = bytes.fromhex("02000000 01000600ffffffff 02000400e8030000 04000400ffffffff 10000400ffffffff 20000000ffffffff".replace(" ", ""))
+ACL = bytes.fromhex(
+    "02000000 01000600ffffffff 02000400e8030000 04000400ffffffff 10000400ffffffff 20000000ffffffff".replace(" ", "")
+)
 
 
 def rewritten(entry: Entry) -> list[str]:
@@ -118,7 +121,11 @@ def test_a_read_only_file_is_refused_with_a_hint(place: Place) -> None:
     place.make("f")
     (place.root / "f").chmod(0o444)
     entry = place.roots().entry("f")
-    for change in (lambda: entry.replace(b"x"), lambda: entry.append(b"x"), lambda: entry.edit(lambda data: data + b"x")):
+    for change in (
+        lambda: entry.replace(b"x"),
+        lambda: entry.append(b"x"),
+        lambda: entry.edit(lambda data: data + b"x"),
+    ):
         with pytest.raises(Denied, match="writable"):
             change()
     assert entry.read(10) == b"f"
@@ -144,13 +151,9 @@ def test_only_regular_files_are_opened_and_the_answer_comes_at_once(place: Place
     for name in ("odd", "l"):
         entry = place.roots().entry(name)
         assert entry.stat().kind is Kind(kind)
-        for verb in (
-            lambda entry=entry: entry.read(10), lambda entry=entry: entry.replace(b"x"),
-            lambda entry=entry: entry.append(b"x"), lambda entry=entry: entry.edit(lambda data: data),
-            lambda entry=entry: entry.version(),
-        ):  # fmt: skip
+        for verb, *arguments in (("read", 10), ("replace", b"x"), ("append", b"x"), ("edit", bytes), ("version",)):
             with pytest.raises(WrongKind, match=kind if kind != "fifo" else "FIFO"):
-                verb()
+                getattr(entry, verb)(*arguments)
 
 
 def test_limits(place: Place) -> None:
@@ -233,7 +236,8 @@ def test_edits_of_several_processes_keep_all(shared_place: Place) -> None:
         "for n in range(25): entry('f').edit(lambda data: data + sys.argv[2].encode() + b'%02d\\n' % n)"
     )
     running = [
-        subprocess.Popen([sys.executable, "-c", code, str(shared_place.root), letter]) for letter in ("a", "b", "c", "d")
+        subprocess.Popen([sys.executable, "-c", code, str(shared_place.root), letter])
+        for letter in ("a", "b", "c", "d")
     ]
     assert [process.wait(60) for process in running] == [0, 0, 0, 0]
     lines = (shared_place.root / "f").read_text().split()

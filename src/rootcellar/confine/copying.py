@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from rootcellar.confine import names
-from rootcellar.confine._open import Backend, Draft, Kind, LinkFound, OddFile, Overwrite, Stat, shut
+from rootcellar.confine._open import DRAFT_PREFIX, Backend, Draft, Kind, LinkFound, OddFile, Overwrite, Stat, shut
 from rootcellar.confine.drafts import private_name
 from rootcellar.confine.refusals import outside, wrong_kind
 from rootcellar.confine.removal import Known, Watch, removable, remove_tree
 from rootcellar.confine.resolve import Ending, Place, Trail
 from rootcellar.confine.turns import turn
-from rootcellar.errors import BadArgument, Exists, Failed
+from rootcellar.errors import BadArgument, Exists, Failed, Sealed
 
 if TYPE_CHECKING:
     from rootcellar.confine.entry import Entry
@@ -67,7 +66,7 @@ def move(source: Entry, to: Entry, overwrite: Overwrite, watch: Watch) -> None:
     backend = source.root.backend
     with (
         to.find_to_change(Ending.NEW) as there,
-        removable(source, (to.root.seals, there.parts)) as (here, stat),
+        removable(source, (to.root.seals, there.parts)) as (here, _),
     ):
         _check_target(here, there, to, overwrite)
         _check_apart(source, here, to, there)
@@ -81,17 +80,15 @@ def move(source: Entry, to: Entry, overwrite: Overwrite, watch: Watch) -> None:
             backend.sync_directory(there.directory)
             backend.sync_directory(here.directory)
             return
-        _move_across(source, here, stat, to, there, overwrite, watch)
+        _move_across(source, here, to, there, overwrite, watch)
 
 
-def _move_across(
-    source: Entry, here: Place, stat: Stat, to: Entry, there: Place, overwrite: Overwrite, watch: Watch
-) -> None:
+def _move_across(source: Entry, here: Place, to: Entry, there: Place, overwrite: Overwrite, watch: Watch) -> None:
     tree = _Tree(source, to, watch, known={})
     with turn(source.root.backend, here, there):
-        tree.copy(here, there, overwrite, stop_at_odd=tree.refuse_odd)
+        tree.copy(here, there, overwrite)
         gone = remove_tree(source.root.backend, here.directory, here.name, tree.known, watch)
-    if not gone or stat.kind is Kind.OTHER:
+    if not gone:
         raise Failed(
             f"`{source}` was copied to `{to}`, and what changed meanwhile was left where it was", "compare the two"
         )
@@ -132,28 +129,20 @@ def _absolute(entry: Entry, place: Place) -> tuple[str, ...]:
 class _Tree:
     """One copy at work."""
 
-    def __init__(
-        self, source: Entry, to: Entry, watch: Watch, known: Known | None = None
-    ) -> None:
+    def __init__(self, source: Entry, to: Entry, watch: Watch, known: Known | None = None) -> None:
         self.source, self.to, self.watch = source, to, watch
         self.backend: Backend = source.root.backend
         self.seals = source.root.seals
         self.copied = Copied()
-        self.known = known  # what was copied, and as what; also: everything must be copied, and durable
-        self.pending: list[list[tuple[str, Kind]]] = []
+        self.known = known  # of a move: what was copied, and as what; then everything must be copied, and durable
+        self.is_lone = False
 
-    def refuse_odd(self, kind: Kind, name: str) -> None:
-        """A move between disks leaves nothing behind."""
-        raise wrong_kind(kind, name)
-
-    def copy(
-        self, here: Place, there: Place, overwrite: Overwrite, stop_at_odd: Callable[[Kind, str], None] | None = None
-    ) -> None:
+    def copy(self, here: Place, there: Place, overwrite: Overwrite) -> None:
         """Copy a file, a link or a tree to its place in one step."""
-        self.stop_at_odd = stop_at_odd
         kind = here.stat.kind if here.stat else Kind.OTHER
+        self.is_lone = kind is Kind.FILE
         if kind is Kind.FILE:
-            self._file(here.directory, here.name, (), there, overwrite)
+            self._note(None, "", self._file(here.directory, here.name, there, overwrite))
         elif kind is Kind.LINK:
             self._lone_link(here, there, overwrite)
         elif kind is Kind.DIRECTORY:
@@ -165,7 +154,7 @@ class _Tree:
     def _lone_link(self, here: Place, there: Place, overwrite: Overwrite) -> None:
         """A link that moves to another disk."""
         target = self.backend.read_link(here.directory, here.name)
-        if not self._leads_inside(target, there.parts[:-1]):
+        if not self._leads_inside(target, len(there.parts) - 1):
             raise outside(names.clipped(str(self.source)))
         private = private_name()
         self.backend.make_link(there.directory, private, target)
@@ -173,7 +162,7 @@ class _Tree:
             self.backend.rename(there.directory, private, there.directory, there.name, overwrite)
         finally:
             self._scrap(there.directory, private)
-        self._note((), self.backend.lstat(here.directory, here.name))
+        self._note(None, "", self.backend.lstat(here.directory, here.name))
 
     def _scrap(self, directory: int, private: str) -> None:
         """Remove what was not finished; nothing is there any more when it was."""
@@ -198,7 +187,6 @@ class _Tree:
                 at_work.callback(target.clear)
                 self._fill(source, target, here.parts, there.parts)
                 backend.like_directory(handle, made)
-            self._note((), backend.lstat(handle, "."))
             self.backend.rename(there.directory, private, there.directory, there.name, Overwrite.REFUSE)
         self.copied.directories += 1
 
@@ -211,62 +199,77 @@ class _Tree:
                 levels.pop()
                 if levels:
                     self.backend.like_directory(source.top, target.top)
-                    self._note(tuple(source.names), self.backend.lstat(source.top, "."))
                     source.pop()
                     target.pop()
                 continue
             name, kind = levels[-1].pop()
-            below = (*source.names, name)
-            if self.seals.hold((*above, *source.names), name) or self.to.root.seals.hold_any((*new_above, *below)):
-                self.copied.sealed += 1
-                continue
-            if kind is Kind.DIRECTORY:
+            if self._is_sealed(name, source, above, new_above):
+                self._leave_sealed(source, name)
+            elif kind is Kind.DIRECTORY:
                 source.push(name)
                 self.backend.make_directory(target.top, name)
                 target.push(name)
                 levels.append(self._listed(source))
                 self.copied.directories += 1
+            elif kind is Kind.FILE:
+                with contextlib.suppress(FileNotFoundError):
+                    there = Place(target.top, name, (), None)
+                    self._note(source, name, self._file(source.top, name, there, Overwrite.REFUSE))
             else:
-                self._leaf(source, target, below, kind, (*new_above, *source.names))
+                self._odd(source, target, name, kind, len(new_above) + len(source.names))
 
-    def _leaf(self, source: Trail, target: Trail, below: tuple[str, ...], kind: Kind, at: tuple[str, ...]) -> None:
-        name = below[-1]
-        told = "/".join(map(names.shown, below))
-        if kind is Kind.FILE:
-            with contextlib.suppress(FileNotFoundError):
-                self._file(source.top, name, below, Place(target.top, name, below, None), Overwrite.REFUSE)
-        elif kind is Kind.LINK and self._leads_inside(text := self.backend.read_link(source.top, name), at):
+    def _is_sealed(self, name: str, source: Trail, above: tuple[str, ...], new_above: tuple[str, ...]) -> bool:
+        """Whether a name is sealed where it is, or would be where it is to go."""
+        here, there = self.seals, self.to.root.seals
+        if not here.may_hold(name) and not there.may_hold(name):
+            return False
+        return here.hold((*above, *source.names), name) or there.hold((*new_above, *source.names), name)
+
+    def _leave_sealed(self, source: Trail, name: str) -> None:
+        """A copy leaves it out; a move, which would leave it alone behind, stops."""
+        if self.known is not None:
+            told = "/".join(map(names.shown, (*source.names, name)))
+            raise Sealed(f"`{told}` is sealed and stays on its disk", "move the other parts one by one")
+        self.copied.sealed += 1
+
+    def _odd(self, source: Trail, target: Trail, name: str, kind: Kind, depth: int) -> None:
+        """Copy a link that stays inside; whatever else is no file is left out, or stops a move."""
+        text = self.backend.read_link(source.top, name) if kind is Kind.LINK else None
+        if text is not None and self._leads_inside(text, depth):
             self.backend.make_link(target.top, name, text)
-            self._note(below, self.backend.lstat(source.top, name))
+            self._note(source, name, self.backend.lstat(source.top, name))
             self.copied.links += 1
-        elif self.stop_at_odd is not None and kind is not Kind.LINK:
-            self.stop_at_odd(kind, told)
-        elif self.known is not None:
-            raise outside(told)
-        else:
+            return
+        told = "/".join(map(names.shown, (*source.names, name)))
+        if self.known is None:
             self.copied.skip(told)
+        elif text is None:
+            raise wrong_kind(kind, told)
+        else:
+            raise outside(told)
 
     def _listed(self, source: Trail) -> list[tuple[str, Kind]]:
-        return sorted(self.backend.scan(source.top), key=itemgetter(0), reverse=True)
+        found = [item for item in self.backend.scan(source.top) if not item[0].startswith(DRAFT_PREFIX)]
+        return sorted(found, key=itemgetter(0), reverse=True)
 
-    def _leads_inside(self, target: str, at: tuple[str, ...]) -> bool:
-        """Whether a link's text, read in the destination, stays in its root (links on its way apart)."""
+    def _leads_inside(self, target: str, depth: int) -> bool:
+        """Whether a link's text, read so deep in the destination's root, stays in it (links on its way apart)."""
         anchor, parts = self.backend.split(target)
         if anchor:
             return self.to.root.relative(target) is not None
-        depth = len(at)
         for part in parts:
             depth += -1 if part == ".." else part != "."
             if depth < 0:
                 return False
         return True
 
-    def _note(self, below: tuple[str, ...], stat: Stat) -> None:
+    def _note(self, source: Trail | None, name: str, stat: Stat) -> None:
+        """Remember what was copied, and as what; None: the start itself."""
         if self.known is not None:
-            self.known[below] = stat
+            self.known[(*source.names, name) if source else ()] = stat
 
-    def _file(self, directory: int, name: str, below: tuple[str, ...], there: Place, overwrite: Overwrite) -> None:
-        """Copy one file to a draft, then name it."""
+    def _file(self, directory: int, name: str, there: Place, overwrite: Overwrite) -> Stat:
+        """Copy one file to a draft, then name it; what it was copied from."""
         backend = self.backend
         source = backend.open_file(directory, name)
         try:
@@ -276,7 +279,7 @@ class _Tree:
                 backend.like(source, draft.fd)
                 self._bytes(source, draft, stat.size, names.shown(name))
                 backend.like(source, draft.fd)  # the times again, after the bytes
-                if not below or self.known is not None:
+                if self.is_lone or self.known is not None:
                     backend.sync_file(draft.fd)
                 if there.stat is not None and overwrite is Overwrite.REPLACE:
                     backend.publish_over(there.directory, draft, there.name, there.stat)
@@ -284,12 +287,12 @@ class _Tree:
                     backend.publish_new(there.directory, draft, there.name)
             finally:
                 backend.discard(there.directory, draft)
-            self._note(below, stat)
             self.copied.files += 1
+            return stat
         finally:
             shut(source)
 
     def _bytes(self, source: int, draft: Draft, size: int, name: str) -> None:
         while count := self.backend.copy_some(source, draft.fd, _CHUNK):
             self.copied.size += count
-            self.watch.add(count, max(size, count) if not self.pending else None, name)
+            self.watch.add(count, size if self.is_lone else None, name)

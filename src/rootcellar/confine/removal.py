@@ -138,9 +138,7 @@ def remove_tree(
     return _remove_directory(backend, directory, name, known) and is_clean
 
 
-def _remove_directory(
-    backend: Backend, directory: int, name: str, known: Known | None
-) -> bool:
+def _remove_directory(backend: Backend, directory: int, name: str, known: Known | None) -> bool:
     try:
         backend.remove(directory, name, Kind.DIRECTORY)
     except OSError:
