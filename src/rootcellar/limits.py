@@ -22,7 +22,7 @@ UNSENT_BYTES_MAX: Final = 4 * MIB  # answers the client has not read: past it no
 ROOTS_ANSWER_S: Final = 10.0  # a client that advertises roots and never answers
 PROGRESS_EVERY_S: Final = 0.25  # as often as a person can read
 EXIT_S: Final = 0.7  # of the second we promise; end of input, SIGINT, SIGTERM: writes in flight finish within it
-EXIT_CUT_S: Final = 0.2  # of EXIT_S: what still runs is stopped, and writes are completed
+EXIT_CUT_S: Final = 0.3  # of EXIT_S: what still runs is stopped, and writes are completed
 ENGINE_STARTS_MAX: Final = 5  # an engine that keeps dying is not started for ever
 
 # Answers
