@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 def build() -> Engine:
     """The engine; imports the SDK on the front's engine thread."""
     from conformance_tools import low
-
     from rootcellar.engine import Engine
 
     return Engine(low)

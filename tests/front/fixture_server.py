@@ -167,7 +167,7 @@ def build() -> Engine:  # noqa: C901 - fifteen little tools
 
     def drain(seconds: float) -> None:
         if path := os.environ.get("FIXTURE_DRAIN"):
-            with open(path, "w") as file:  # noqa: PTH123 - a test's own note
+            with open(path, "w") as file:
                 file.write(f"{seconds:.3f}")
 
     return Engine(server, ending=[listen.close], drain=[drain])

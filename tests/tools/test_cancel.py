@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from driver import ERAS, Host
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc to see the work")
