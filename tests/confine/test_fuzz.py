@@ -162,9 +162,9 @@ def compare(base: Path, trees: int, paths: int, seed: int) -> tuple[int, dict[st
     return count, spread
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_backends_agree_with_the_oracle(tmp_path: Path, seed: int) -> None:
-    count, spread = compare(Path(os.path.realpath(tmp_path)), 25, 100, seed)
+    count, spread = compare(Path(os.path.realpath(tmp_path)), 24, 70, seed)
     print(f"{count} comparisons, {spread}")
     assert {"inside", "escape", "loop", "missing", "not a directory"} <= set(spread)
 
