@@ -53,7 +53,7 @@ class Host:
         for reader in self._readers:
             reader.start()
         if era == "legacy":
-            capabilities = {} if roots is None else {"roots": {"listChanged": True}}
+            capabilities: Json = {} if roots is None else {"roots": {"listChanged": True}}
             self.request(
                 "initialize",
                 {"protocolVersion": version, "capabilities": capabilities, "clientInfo": {"name": "t", "version": "1"}},
@@ -122,7 +122,7 @@ class Host:
             self._waiting[number] = waiting
         params = dict(params or {})
         if self.era == "modern":
-            capabilities = {} if self.roots is None else {"roots": {}}
+            capabilities: Json = {} if self.roots is None else {"roots": {}}
             envelope: Json = {META + "protocolVersion": "2026-07-28", META + "clientCapabilities": capabilities}
             envelope[META + "clientInfo"] = {"name": "t", "version": "1"}
             params["_meta"] = {**envelope, **params.get("_meta", {})}

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="dict-item"
 """Streamable HTTP on loopback in front of a stdio server, for suites that speak HTTP only. Stdlib only.
 
     python bridge.py PORT -- COMMAND ...

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="import-not-found, no-untyped-call, untyped-decorator"
 """The conformance fixture on our own front and engine: what is under test is everything between it and the wire."""
 
 from __future__ import annotations

@@ -43,7 +43,6 @@ def host(request: pytest.FixtureRequest, root: Path) -> Iterator[Host]:
 def busy_s(pid: int) -> float:
     """CPU seconds of the process and of its living children."""
     total = 0.0
-    children = Path(f"/proc/{pid}/task/{pid}/children")
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
             children = task.read_text().split()

@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_a_text_is_given_exactly_and_its_facts_follow_in_a_block_of_their_own(ho
         ({"start_line": 9, "end_line": 10, "line_numbers": True}, " 9\tline 9\n10\tline 10"),
     ],
 )
-def test_parts_of_a_text(host: Host, root: Path, arguments: dict[str, object], expected: str) -> None:
+def test_parts_of_a_text(host: Host, root: Path, arguments: dict[str, Any], expected: str) -> None:
     (root / "f").write_text("".join(f"line {number}\n" for number in range(1, 101)), "utf-8")
     assert host.call("read_file", path=f"{root.name}/f", **arguments)["content"][0]["text"] == expected
 
