@@ -245,18 +245,20 @@ def asked_host(host: Host, command: str, name: str, env: Mapping[str, str], dire
     return Heard.NOT_WELL, " ".join(about)[:300]
 
 
-def is_running(pattern: str) -> bool:
-    """Whether a process whose command line matches the pattern runs now."""
-    return bool(pattern) and re.search(pattern, _processes(), re.IGNORECASE) is not None
+def is_running(pattern: str, machine: Machine) -> bool:
+    """Whether a program that matches the pattern runs now, for all we can see in this home."""
+    return bool(pattern) and re.search(pattern, _processes(machine), re.IGNORECASE) is not None
 
 
-def _processes() -> str:
-    """The command lines of all processes, one a line; "" where the system does not say."""
+def _processes(machine: Machine) -> str:
+    """The programs that run, one a line; "" where the system does not say."""
     if sys.platform == "linux":
         lines = []
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                lines.append((folder / "cmdline").read_bytes().split(b"\0")[0].decode(errors="replace"))
+                homes = [pair for pair in (folder / "environ").read_bytes().split(b"\0") if pair.startswith(b"HOME=")]
+                if homes == [f"HOME={machine.home}".encode()]:  # another home's program has other files
+                    lines.append((folder / "cmdline").read_bytes().split(b"\0")[0].decode(errors="replace"))
         return "\n".join(lines)
     words = ["ps", "-axo", "comm="]
     if sys.platform == "win32":

@@ -30,7 +30,7 @@ from rootcellar.hosts.places import HOSTS
 from rootcellar.hosts.plan import Foreign, Step
 from rootcellar.hosts.record import Records
 from rootcellar.hosts.where import Place, Scope, host_named, is_here, profile_places, project_place, user_places
-from rootcellar.setup_steps import Job, Outcome, do_all, plan_all, repair_jobs, report_hosts
+from rootcellar.setup_steps import Job, Outcome, Site, do_all, plan_all, repair_jobs, report_hosts
 from rootcellar.setup_words import as_json, as_text, plan_as_text
 
 OK, REFUSED, USAGE = 0, 1, 2
@@ -192,8 +192,8 @@ def _planned_and_done(chosen: argparse.Namespace, jobs: list[Job | Outcome], rec
         raise BadArgument("nobody is here to agree to the changes", "say `--yes`, or look first with `--dry-run`")
     if asks and not setup_asking.agreed(len(changes)):
         raise Declined("not agreed")
-    prove = None if getattr(chosen, "no_proof", False) else this_machine()
-    outcomes = do_all(jobs, records, planned if asks else None, prove)
+    site = Site(this_machine(), records, Says.NO if getattr(chosen, "no_proof", False) else Says.YES)
+    outcomes = do_all(jobs, site, planned if asks else None)
     print(as_json(outcomes) if chosen.json else as_text(outcomes, note))
     return REFUSED if any(outcome.refused for outcome in outcomes) else OK
 
@@ -217,7 +217,7 @@ def _print_config(chosen: argparse.Namespace, machine: Machine, records: Records
     target = Place(host, Scope.USER, places[0].path if places else "").target(chosen.name)
     text, link = edit.alone(target, entry(host, launch, chosen.name)), deep_link(host, launch, chosen.name)
     if chosen.json:
-        print(as_json({"host": host.id, "file": places[0].name if places else "", "config": text, "link": link}))
+        print(as_json({"host": host.id, "file": places[0].path if places else "", "config": text, "link": link}))
         return OK
     where = f"to add to {places[0].name}" if places else "for the settings window"
     print(f"# {host.title}: {where}", file=sys.stderr)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from rootcellar import ambient, proving
 from rootcellar.errors import Refusal
@@ -15,7 +14,14 @@ from rootcellar.hosts.record import Record, Records
 from rootcellar.hosts.tree import Value
 from rootcellar.hosts.where import Place, Scope, host_named, remarks
 
-Prove: TypeAlias = Machine | None  # the machine to prove on; None: no proof was wanted
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where the work is done: whose machine, what we wrote there before, and whether entries are proved to work."""
+
+    machine: Machine
+    records: Records
+    proof: Says
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,34 +95,32 @@ def plan_all(jobs: Sequence[Job | Outcome], records: Records) -> list[Step | Out
         except Refusal as refusal:
             planned.append(_refused(job, refusal))
         else:
-            planned.append(step or Outcome(job.place.host, job.place.name, "absent", "nothing to do"))
+            planned.append(step or Outcome(job.place.host, job.place.path, "absent", "nothing to do"))
     return planned
 
 
-def do_all(
-    jobs: Sequence[Job | Outcome], records: Records, agreed: Sequence[Step | Outcome] | None, prove: Prove
-) -> list[Outcome]:
+def do_all(jobs: Sequence[Job | Outcome], site: Site, agreed: Sequence[Step | Outcome] | None) -> list[Outcome]:
     """Do every job, each on its own; `agreed` is the plan the user saw, None where nobody was asked."""
     return [
-        job if isinstance(job, Outcome) else _done(job, records, agreed[index] if agreed else None, prove)
+        job if isinstance(job, Outcome) else _done(job, site, agreed[index] if agreed else None)
         for index, job in enumerate(jobs)
     ]
 
 
-def _done(job: Job, records: Records, agreed: Step | Outcome | None, prove: Prove) -> Outcome:
+def _done(job: Job, site: Site, agreed: Step | Outcome | None) -> Outcome:
     if isinstance(agreed, Outcome):
         return agreed
     place = job.place
     try:
-        _refuse_running(place.host, job, records)
-        step = install.applied(place, records, lambda: job.step(records), agreed)
+        _refuse_running(place.host, job, site)
+        step = install.applied(place, site.records, lambda: job.step(site.records), agreed)
     except Refusal as refusal:
         return _refused(job, refusal)
     if step is None:
-        return Outcome(place.host, place.name, "absent", "nothing to do")
+        return Outcome(place.host, place.path, "absent", "nothing to do")
     if job.launch is None:
-        return Outcome(place.host, place.name, "removed", step.act.value, details=_left(step))
-    return _true_now(job, step, None, None) if prove is None else _proved(job, step, records, prove)
+        return Outcome(place.host, place.path, "removed", step.act.value, details=_left(step))
+    return _proved(job, step, site) if site.proof is Says.YES else _true_now(job, step, None, site)
 
 
 def _left(step: Step) -> tuple[str, ...]:
@@ -126,14 +130,14 @@ def _left(step: Step) -> tuple[str, ...]:
     return (f"restart {step.place.host.title} to let it go",) if step.place.host.after.startswith("restart") else ()
 
 
-def _refuse_running(host: Host, job: Job, records: Records) -> None:
-    if host.running and job.place.scope is not Scope.PROJECT and proving.is_running(host.running):
-        step = job.step(records)
+def _refuse_running(host: Host, job: Job, site: Site) -> None:
+    if host.running and job.place.scope is not Scope.PROJECT and proving.is_running(host.running, site.machine):
+        step = job.step(site.records)
         if step is not None and step.changes:
             raise Refusal(f"{host.title} is running, and would write over the edit", "quit it first, then try again")
 
 
-def _proved(job: Job, step: Step, records: Records, machine: Machine) -> Outcome:
+def _proved(job: Job, step: Step, site: Site) -> Outcome:
     """Start the very entry that stands in the file; an entry that cannot start is taken back."""
     host, place = job.place.host, job.place
     found: Value | None = install.entry_now(place, job.name)
@@ -141,21 +145,21 @@ def _proved(job: Job, step: Step, records: Records, machine: Machine) -> Outcome
     if words is None:
         gone = f"our entry is not in `{place.name}` any more"
         return _refused(job, Refusal(gone, f"quit {host.title}, then `rootcellar repair`"))
-    proof = proving.proved(host, words, machine)
+    proof = proving.proved(host, words, site.machine)
     if proof.works:
-        return _true_now(job, step, proof, machine)
+        return _true_now(job, step, proof, site)
     hint = "run `rootcellar doctor`"
     if step.act in {Act.ADD, Act.UPDATE, Act.TAKE_OVER}:
         try:
-            install.reverted(step, records)
+            install.reverted(step, site.records)
             hint = "the file is as it was; `rootcellar doctor` tells more"
         except Refusal as refused:
             hint = str(refused)
     refusal = Refusal(f"the entry does not work: {proof.why}", hint)
-    return Outcome(host, place.name, "", step.act.value, refusal, proof=proof, command=tuple(words))
+    return Outcome(host, place.path, "", step.act.value, refusal, proof=proof, command=tuple(words))
 
 
-def _true_now(job: Job, step: Step, proof: proving.Proof | None, machine: Prove) -> Outcome:
+def _true_now(job: Job, step: Step, proof: proving.Proof | None, site: Site) -> Outcome:
     """What the user must still do, and what the host itself says."""
     host, place = job.place.host, job.place
     words = tuple(command_line(host, install.entry_now(place, job.name)) or ())
@@ -164,16 +168,16 @@ def _true_now(job: Job, step: Step, proof: proving.Proof | None, machine: Prove)
     details += _folder_words(job, words)
     if place.scope is Scope.PROJECT:
         details.append("the entry names paths of this machine: keep it out of version control")
-    heard, said = _heard(job, machine) if machine else (proving.Heard.NOT_ASKED, "")
+    heard, said = _heard(job, site.machine) if proof else (proving.Heard.NOT_ASKED, "")
     if heard is proving.Heard.NOT_WELL and not after:
         refusal = Refusal(f"{host.title} does not start it: {said}", "run `rootcellar doctor`")
-        return Outcome(host, place.name, "", step.act.value, refusal, (), proof, words)
+        return Outcome(host, place.path, "", step.act.value, refusal, (), proof, words)
     if proof and proof.slow_for(host):
         refusal = Refusal(f"slow: {proof.why}", "the entry stays; `rootcellar doctor` measures again")
-        return Outcome(host, place.name, "", step.act.value, refusal, (), proof, words)
+        return Outcome(host, place.path, "", step.act.value, refusal, (), proof, words)
     if said:
         details.append(f"{host.title} {said}" if heard is proving.Heard.WELL else f"{host.title} says: {said}")
-    return Outcome(host, place.name, after or "ready", step.act.value, None, tuple(details), proof, words)
+    return Outcome(host, place.path, after or "ready", step.act.value, None, tuple(details), proof, words)
 
 
 def _folder_words(job: Job, words: Sequence[str]) -> list[str]:
@@ -198,7 +202,7 @@ def _heard(job: Job, machine: Machine) -> tuple[proving.Heard, str]:
 
 
 def _refused(job: Job, refusal: Refusal) -> Outcome:
-    return Outcome(job.place.host, job.place.name, "", "", refusal)
+    return Outcome(job.place.host, job.place.path, "", "", refusal)
 
 
 def repair_jobs(records: Records, wanted: set[str], command: str) -> Iterator[Job]:
@@ -224,5 +228,5 @@ def report_hosts(places: Iterable[Place | Outcome], name: str, machine: Machine,
         if place.scope is Scope.USER:
             details += remarks(place.host, machine)
         state = finding.state.value
-        found.append(Outcome(place.host, place.name, state, details=tuple(details), command=finding.command))
+        found.append(Outcome(place.host, place.path, state, details=tuple(details), command=finding.command))
     return found

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from rootcellar import ambient
 from rootcellar.hosts.plan import Step
 from rootcellar.setup_steps import Outcome
 
@@ -34,7 +35,7 @@ def as_text(outcomes: Sequence[Outcome], note: str) -> str:
 
 def _line(outcome: Outcome) -> str:
     status = f"refused: {outcome.refusal}" if outcome.refusal else outcome.status
-    where = f"  ({outcome.file})" if outcome.file else ""
+    where = f"  ({ambient.shown(outcome.file)})" if outcome.file else ""
     return f"{outcome.host.title:<24} {status}{where}"
 
 

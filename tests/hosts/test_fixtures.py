@@ -87,6 +87,7 @@ TEXTS: Mapping[str, tuple[str, str, bytes, str]] = {
     "very deep": ("cursor", ".cursor/mcp.json", b'{"a":' * 5000 + b"1" + b"}" * 5000, "nested more than"),
     "comment where the host reads none": ("claude-code", ".claude.json", b'{\n// c\n"a": 1}', "line 2, column 1: not JSON"),
     "trailing comma where Gemini fails": ("gemini", ".gemini/settings.json", b'{"a": 1,}', "not JSON with comments"),
+    "mark where Gemini stops": ("gemini", ".gemini/settings.json", b"\xef\xbb\xbf{}", "line 1, column 1: a byte order mark"),
     "inline table": ("codex", ".codex/config.toml", b"a = 1\nmcp_servers = { a = {} }\n", "line 2, column 15: `mcp_servers` is an"),
     "array of tables": ("codex", ".codex/config.toml", b"[[mcp_servers]]\na = 1\n", "line 1, column 1: `mcp_servers` is an array"),
     "toml cut short": ("codex", ".codex/config.toml", b'a = "b', "line 1, column "),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hosts.homes import Home
+from rootcellar.errors import BadArgument
 from rootcellar.hosts import edit
 from rootcellar.hosts.edit import Form
 from rootcellar.hosts.host import Files, Host, Launch, Machine, Platform, command_line, deep_link, entry
@@ -103,6 +104,24 @@ def test_ids_and_titles_are_unique_and_one_file_belongs_to_one_host() -> None:
     for machine in MACHINES.values():
         found = [paths(host.files, machine)[0] for host in HOSTS if host.files.on(machine.platform)]
         assert len(found) == len(set(found))
+
+
+NAMES = {
+    "Claude Code": "claude-code", "claude": "claude-code", "gemini-cli": "gemini", "copilot-cli": "copilot",
+    "roo-code": "roo", "LM-Studio": "lmstudio", "qwen-code": "qwen", "VSCode": "vscode", "vs-code": "vscode",
+    "windsurf": "windsurf", "amazonq": "amazon-q", "open-code": "opencode", "codex-cli": "codex", "cn": "continue",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_host_is_known_by_the_names_people_use(name: str) -> None:
+    assert host_named(name).id == NAMES[name]
+
+
+@pytest.mark.parametrize("name", ["", "()", "emacs", "clau"])
+def test_other_names_are_refused_with_those_there_are(name: str) -> None:
+    with pytest.raises(BadArgument, match="nown hosts: claude-desktop, claude-code"):
+        host_named(name)
 
 
 TEMPLATES = {

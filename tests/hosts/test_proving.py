@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -128,15 +129,20 @@ RUNNING = {
 
 
 @pytest.mark.parametrize("process", RUNNING)
-def test_a_running_claude_desktop_is_told_from_claude_code(process: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proving, "_processes", lambda: f"init\n{process}\n/bin/sh")
-    assert proving.is_running(host_named("claude-desktop").running) is RUNNING[process]
+def test_a_running_claude_desktop_is_told_from_claude_code(
+    home: Home, process: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proving, "_processes", lambda _: f"init\n{process}\n/bin/sh")
+    assert proving.is_running(host_named("claude-desktop").running, _machine(home)) is RUNNING[process]
 
 
-def test_a_running_process_is_seen() -> None:
-    assert proving.is_running("python")
-    assert not proving.is_running("no-such-process-anywhere")
-    assert not proving.is_running("")
+def test_a_running_process_is_seen_in_its_own_home(home: Home) -> None:
+    here = Machine(Platform.LINUX, os.environ["HOME"], {})
+    assert proving.is_running("python", here)
+    assert not proving.is_running("no-such-process-anywhere", here)
+    assert not proving.is_running("", here)
+    if sys.platform == "linux":
+        assert not proving.is_running("python", _machine(home))
 
 
 def test_a_host_that_overwrites_edits_is_refused_while_it_runs(home: Home, tmp_path: Path) -> None:
@@ -145,7 +151,7 @@ def test_a_host_that_overwrites_edits_is_refused_while_it_runs(home: Home, tmp_p
     desktop.symlink_to("/bin/sleep")
     import subprocess
 
-    with subprocess.Popen([str(desktop), "30"]) as child:
+    with subprocess.Popen([str(desktop), "30"], env=home.env) as child:
         done = home.install("--host", "claude-desktop")
         child.kill()
     assert done.hosts["claude-desktop"]["why"] == "Claude Desktop is running, and would write over the edit"

@@ -199,6 +199,8 @@ def _tried(target: Target, document: Document, splices: Sequence[Splice]) -> Nod
 def _opened(target: Target, data: bytes | None) -> tuple[Document, Node]:
     with _naming(target, data):
         document = Document(target.preamble, b"", "\n") if data is None else decoded(data)
+        if document.mark and target.form is Form.JSON_COMMENTS:
+            raise Flaw(0, "a byte order mark, at which this host stops")
         node = _parsed(target, document.text)
         if node[0] != "map":
             raise Flaw(0, f"a {node[0]} where a mapping was expected")

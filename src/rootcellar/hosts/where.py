@@ -42,11 +42,19 @@ class Place:
 
 
 def host_named(name: str) -> Host:
-    """The row with that id; refuses with the ids there are."""
+    """The row with that id, title or command, however it is spelled; refuses with the ids there are."""
+    wanted = _plain(name)
     for host in HOSTS:
-        if name.lower() in {host.id, host.title.lower()}:
+        if wanted in {_plain(host.id), _plain(host.title), _plain(host.id) + "cli"}:
+            return host
+    for host in HOSTS:
+        if wanted and wanted == _plain(host.command):
             return host
     raise BadArgument(f"`{name}` is not a host we know", f"known hosts: {', '.join(host.id for host in HOSTS)}")
+
+
+def _plain(name: str) -> str:
+    return "".join(char for char in name.partition("(")[0].lower() if char.isalnum())
 
 
 def expanded(template: str, machine: Machine) -> str:
