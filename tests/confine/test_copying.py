@@ -141,6 +141,10 @@ def test_overwriting_is_for_files_and_must_be_said(place: Place, verb: str) -> N
     with pytest.raises(BadArgument):
         getattr(entry("g"), verb)(entry("./g"), Overwrite.REPLACE)
     assert tree(place.root / "d") == {"x": "d/x"}
+    place.make("f")
+    (place.root / "g").chmod(0o444)
+    with pytest.raises(Denied, match="writable"):
+        getattr(entry("f"), verb)(entry("g"), Overwrite.REPLACE)
 
 
 def test_a_move_takes_directories_and_links_as_they_are(place: Place) -> None:

@@ -12,7 +12,7 @@ import pytest
 from confine.yard import Place, open_descriptors
 from rootcellar import confine
 from rootcellar.confine import Dropped, Grant, Ground, Roots, system
-from rootcellar.errors import BadArgument, BadName, Denied, NoRoots, OutsideRoots, ReadOnly, Refusal
+from rootcellar.errors import BadArgument, BadName, Denied, NoRoots, NotFound, OutsideRoots, ReadOnly
 from rootcellar.policy import Access, Policy
 
 
@@ -216,9 +216,10 @@ def test_a_call_under_way_keeps_its_directory_when_the_name_changes(place: Place
 def test_a_removed_root_is_not_made_again(place: Place) -> None:
     roots = place.roots()
     place.root.rmdir()
-    with pytest.raises(Refusal):
-        roots.entry("new").create(b"x")
-    with pytest.raises(Refusal):
+    for verb in ("create", "replace", "append"):
+        with pytest.raises(NotFound):
+            getattr(roots.entry("new"), verb)(b"x")
+    with pytest.raises(NotFound):
         roots.entry("a/b").make_directories()
     assert not place.root.exists()
 

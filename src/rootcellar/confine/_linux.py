@@ -36,7 +36,13 @@ _EXCHANGE: Final = 2
 _AT_FDCWD: Final = -100
 _UNSURE_MAX: Final = 16  # EAGAIN: a rename is going on somewhere; the walk needs no such luck
 _PATH_MAX: Final = 4096
-_NO_DRAFT: Final = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
+_NO_DRAFT: Final = (
+    errno.EOPNOTSUPP,
+    errno.EISDIR,
+    errno.ENOENT,
+    errno.EINVAL,
+    errno.EPERM,
+)  # EPERM: a removed directory
 _NO_RANGE: Final = (
     errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES, errno.ETXTBSY, errno.EBADF,
 )  # fmt: skip
@@ -130,7 +136,7 @@ class LinuxBackend(PosixBackend):
         try:
             self._link(directory, draft, name)
         except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV):
+            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV):
                 raise
             raise OSError(errno.EIO, "the file system cannot name a finished draft") from error
 

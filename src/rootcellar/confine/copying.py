@@ -22,7 +22,7 @@ from rootcellar.confine.refusals import outside, wrong_kind
 from rootcellar.confine.removal import Known, Watch, removable, remove_tree
 from rootcellar.confine.resolve import Ending, Place, Trail
 from rootcellar.confine.turns import turn
-from rootcellar.errors import BadArgument, Exists, Failed, Sealed
+from rootcellar.errors import BadArgument, Denied, Exists, Failed, Sealed
 
 if TYPE_CHECKING:
     from rootcellar.confine.entry import Entry
@@ -108,6 +108,8 @@ def _check_target(here: Place, there: Place, to: Entry, overwrite: Overwrite) ->
         raise Exists(f"`{told}` is a directory that exists", "name the new thing in it, such as `DIRECTORY/NAME`")
     if overwrite is Overwrite.REFUSE:
         raise Exists(f"`{told}` already exists", "choose another name, or say that it may be overwritten")
+    if there.stat.kind is Kind.FILE and not there.stat.mode & 0o200:
+        raise Denied(f"`{told}` is marked read-only", "ask the user to make it writable, or choose another name")
     if kind is Kind.DIRECTORY:
         raise Exists(f"`{told}` is a {there.stat.kind.value}; a directory does not replace it", "choose another name")
 

@@ -189,7 +189,8 @@ def _now(backend: Backend, place: Place) -> Stat | None:
     try:
         return backend.lstat(place.directory, place.name)
     except FileNotFoundError:
-        backend.lstat(place.directory, ".")  # the directory itself must still be there to try again
+        if not backend.lstat(place.directory, ".").nlink:
+            raise  # the directory itself is gone: there is nothing to try again
         return None
 
 
