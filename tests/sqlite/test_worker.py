@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from rootcellar.confine import _landlock
-from rootcellar.sqlite import Query, command_line
+from rootcellar import errors
+from rootcellar.confine import Lane, _landlock
+from rootcellar.confine.pool import Pools
+from rootcellar.sqlite import Databases, Import, Query, command_line
 from rootcellar.sqlite.engine import LIBRARY_MIN, library_version
-from sqlite.dbyard import Yard
+from sqlite.dbyard import ONE_OPCODE, Yard
 
 FENCED = """
 import os, sys
@@ -106,3 +108,29 @@ def test_importing_the_package_loads_no_engine() -> None:
     program = "import sys, rootcellar.sqlite.database; print([m for m in ('apsw', 'aiosqlite', 'sqlite3', 'asyncio') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_thread_behind_the_wall_can_use_databases(yard: Yard) -> None:
+    """Such a thread may start no program, signal nobody and import nothing: the keeper does all that."""
+    yard.music()
+    (yard.root / "in.csv").write_text("a,b\n1,x\n")
+    roots = yard.roots()
+    databases = Databases()
+
+    def work() -> str:
+        database = databases.open(roots.entry("music.db"))
+        database.change("UPDATE artist SET name = 'behind the wall' WHERE id = 1")
+        database.import_file(roots.entry("in.csv"), Import("fresh"))
+        database.backup(roots.entry("copy.db"))
+        database.export("SELECT * FROM fresh", (), roots.entry("out.csv"), "")
+        with pytest.raises(errors.TimedOut):
+            database.query(Query(ONE_OPCODE, seconds=0.3))
+        assert databases.list(roots.entry("."))
+        return str(yard.one(database, "SELECT name FROM artist WHERE id = 1"))
+
+    pools = Pools()
+    try:
+        assert pools.run(roots.roots, Lane.LONG, work).result(60) == "behind the wall"
+    finally:
+        pools.end()
+        databases.close()
