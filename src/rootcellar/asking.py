@@ -51,14 +51,12 @@ class Offer:
     failure: str = ""
 
 
-NOT_ASKED = Offer()
-
-
 @dataclass(slots=True)
 class Memory:
     """What one legacy connection has said; the SDK makes one per connection."""
 
     offer: Offer | None = None
+    changes: int = 0  # how often the client said that its list changed
     asked_at: float = 0.0
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -75,6 +73,7 @@ async def memory(_server: Server[Memory]) -> AsyncIterator[Memory]:
 async def forget(ctx: Context, _params: object) -> None:
     """`notifications/roots/list_changed`: what was remembered no longer holds; asked again by the next call."""
     ctx.lifespan_context.offer = None
+    ctx.lifespan_context.changes += 1
 
 
 class _Roots(BaseModel):
@@ -130,7 +129,9 @@ async def client_roots(ctx: Context, state: str | None) -> Offer | None:
     if capabilities is None or capabilities.roots is None:
         return None
     if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
-        aside = (ctx.params or {}).get("_meta", {}).get(_ASIDE)
+        params = ctx.params or {}
+        # Only what `lenient` put there counts, and it does so for every answer; anyone can write into `_meta`.
+        aside = params["_meta"].get(_ASIDE) if ROOTS_KEY in (params.get("inputResponses") or {}) else None
         if aside is None or state is None:
             raise Asked(
                 types.InputRequiredResult(input_requests={ROOTS_KEY: types.ListRootsRequest()}, request_state="roots")
@@ -147,11 +148,11 @@ async def _legacy(ctx: Context) -> Offer:
             known.offer is not None and known.offer.failure and time.monotonic() - known.asked_at > limits.ROOTS_RETRY_S
         )
         if known.offer is None or failed_long_ago:
-            known.offer = NOT_ASKED  # a list_changed that arrives while we wait makes it None again
+            known.offer, changes = None, known.changes  # a call cancelled while it asks leaves it to be asked again
             offer = await _ask(ctx)
             known.asked_at = time.monotonic()
-            if known.offer is None:
-                return offer
+            if known.changes != changes:
+                return offer  # it may be the old list already
             known.offer = offer
         return known.offer
 
