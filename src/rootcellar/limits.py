@@ -45,6 +45,7 @@ NAME_BYTES_MAX: Final = 255  # every file system we know
 WALK_ENTRIES_MAX: Final = 2_000_000  # a walk of a whole disk ends
 
 # Roots
+URI_CHARS_MAX: Final = 3 * PATH_BYTES_MAX  # every byte of a path percent-encoded
 URI_SHOWN_CHARS: Final = 200  # of a root that could not be used
 DOOR_THREADS: Final = 4  # roots being opened at once: one dead mount must not hold up the others
 CLIENT_ROOTS_MAX: Final = 256  # a workspace with more folders than that is a mistake

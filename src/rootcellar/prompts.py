@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from rootcellar import limits
 from rootcellar.errors import BadArgument
 
 Json = dict[str, Any]
@@ -30,6 +31,9 @@ class Prompt:
         for name, told in self.arguments.items():
             if not given.get(name):
                 raise BadArgument(f"the prompt `{self.name}` needs `{name}`", told)
+            if len(given[name]) > limits.PATH_BYTES_MAX:
+                shorter = f"use at most {limits.PATH_BYTES_MAX:,} characters"
+                raise BadArgument(f"the prompt's `{name}` is too long", shorter)
         text = self.text.format(**{name: given[name] for name in self.arguments})
         message = {"role": "user", "content": {"type": "text", "text": text}}
         return {"description": self.description, "messages": [message]}

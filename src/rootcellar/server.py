@@ -136,7 +136,8 @@ class House:
         except asking.Asked as asked:
             return asked.result
         if found.get("isError"):
-            raise MCPError(asking.missing_resource_code(ctx), found["content"][0]["text"], {"uri": uri})
+            echo = {"uri": uri} if len(uri) <= limits.URI_CHARS_MAX else None
+            raise MCPError(asking.missing_resource_code(ctx), found["content"][0]["text"], echo)
         return asking.complete(ctx, {"contents": found["content"], "ttlMs": 0, "cacheScope": "private"})
 
     def drain(self, seconds: float) -> None:
@@ -165,7 +166,7 @@ def _reporter(ctx: asking.Context, loop: asyncio.AbstractEventLoop) -> Progress:
 def _nearest(name: str, known: Iterable[str]) -> str:
     """The names there are, the likeliest first; never the one that was sent."""
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=1)
+    close = difflib.get_close_matches(name[: limits.URI_SHOWN_CHARS], names, n=1)
     return f"did you mean `{close[0]}`?" if close else f"there are: {', '.join(names)}"
 
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from rootcellar import limits
 from rootcellar.confine import Lane, Roots
 from rootcellar.errors import BadArgument, Cancelled, Refusal
 from rootcellar.policy import Effect, Policy
@@ -105,9 +106,11 @@ class Tool:
             return value
         if str in _members(known.annotation):
             return value
+        if value.count("[") + value.count("{") > limits.MESSAGE_VALUES_MAX:
+            return value  # what the wire would not have carried as itself
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
 
     def _bad(self, error: ValidationError) -> BadArgument:
@@ -146,18 +149,18 @@ def _problem(problem: Mapping[str, Any]) -> str:
     name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"]).lstrip(".")
     if problem["type"] == "extra_forbidden":
         name = name if name.isidentifier() and len(name) <= 40 else "one name given"  # noqa: PLR2004 - a name, not an essay
-    kind, limits = problem["type"], problem.get("ctx", {})
+    kind, given = problem["type"], problem.get("ctx", {})
     if kind in _MEANT:
         return f"`{name}` {_MEANT[kind]}"
     if kind.startswith("int_"):
         return f"`{name}` must be a whole number"
     if kind.startswith(("literal_", "enum")):
-        return f"`{name}` must be one of {limits.get('expected', '')}"
+        return f"`{name}` must be one of {given.get('expected', '')}"
     if kind in ("greater_than_equal", "less_than_equal"):
-        bound, word = (limits["ge"], "least") if "ge" in limits else (limits["le"], "most")
+        bound, word = (given["ge"], "least") if "ge" in given else (given["le"], "most")
         return f"`{name}` must be at {word} {bound}"
     if kind in ("too_short", "too_long"):
-        bound, word = (limits["min_length"], "least") if kind == "too_short" else (limits["max_length"], "most")
+        bound, word = (given["min_length"], "least") if kind == "too_short" else (given["max_length"], "most")
         return f"`{name}` must hold at {word} {bound}"
     return f"`{name}` is not what is meant there"
 
