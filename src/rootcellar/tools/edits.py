@@ -42,8 +42,14 @@ def write_file(
         if if_version is None:
             stat = entry.append(data)
             return Said(text=f"Appended {len(data):,} bytes to `{entry}`: it has {stat.size:,} bytes.")
-        entry.edit(lambda old: old + data, if_version=if_version)
-        return Said(text=f"Appended {len(data):,} bytes to `{entry}`.", note=f"[version {entry.version()}]")
+        whole: list[bytes] = []
+
+        def grown(old: bytes) -> bytes:
+            whole[:] = [old + data]
+            return whole[0]
+
+        entry.edit(grown, if_version=if_version)
+        return Said(text=f"Appended {len(data):,} bytes to `{entry}`.", note=f"[version {version_of(whole[0])}]")
     data = content.encode("utf-8")
     stat = entry.create(data) if mode == "create" else entry.replace(data, if_version=if_version)
     told = "Created" if mode == "create" else "Wrote"

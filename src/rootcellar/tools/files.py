@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
@@ -73,7 +75,9 @@ def read_file(
         if kind.startswith(("image/", "audio/")) and kind != "image/svg+xml" and kinds.by_magic(first) is not None:
             return _media(entry, content, kind)
         page = _page(content, call, start_line, end_line, start_char, head, tail)
-    text = _numbered(page) if line_numbers else page.text
+    text = page.text
+    if line_numbers and page.first_line is not None:  # the lines of a huge file's tail were not counted
+        text, page = _numbered(page, page.first_line, tail)
     return Said(text=text, note=_note(entry, page, version))
 
 
@@ -93,15 +97,21 @@ def _page(
     return lines.read_range(content, start or 1, end, start_char=start_char, cancel=call.cancel)
 
 
-def _numbered(page: lines.Page) -> str:
-    """Every line with its number; without one where the tail of a huge file was not counted."""
-    if page.first_line is None:
-        return page.text
+def _numbered(page: lines.Page, first: int, tail: int | None) -> tuple[str, lines.Page]:
+    """Every line with its number, as many as fit with theirs, and the page as that leaves it."""
     width = len(str(page.last_line))
     shown = page.plain.split("\n")
     if shown[-1] == "":
         shown.pop()
-    return "\n".join(f"{number:>{width}}\t{line}" for number, line in enumerate(shown, page.first_line))
+    told = [f"{number:>{width}}\t{line}" for number, line in enumerate(shown, first)]
+    ordered = told if tail is None else told[::-1]
+    ends = itertools.accumulate(len(line) + 1 for line in ordered)
+    fit = sum(1 for _ in itertools.takewhile(lambda end: end <= limits.ANSWER_CHARS_MAX, ends)) or 1
+    if fit >= len(told):
+        return "\n".join(told), page
+    if tail is None:
+        return "\n".join(told[:fit]), replace(page, last_line=first + fit - 1, next_line=first + fit, next_char=0)
+    return "\n".join(told[-fit:]), replace(page, first_line=first + len(told) - fit, cut_before=True)
 
 
 def _note(entry: Entry, page: lines.Page, version: str) -> str:
@@ -148,8 +158,12 @@ def read_files(
     parts = []
     for number, path in enumerate(paths):
         call.cancel.check()
+        if left <= 0:
+            rest = f"{len(paths) - number} more not read, the answer is full"
+            parts.append(Said(note=f"[{rest}: read_files with `paths` from the {number + 1}. on]"))
+            break
         share = max(left // (len(paths) - number), limits.LINE_CHARS_MAX)
-        part = _one_of_several(call, path, min(share, left) if left > 0 else 0)
+        part = _one_of_several(call, path, min(share, left))
         left -= len(part.text) + len(part.note)
         parts.append(part)
     return Several(parts=parts)
@@ -159,8 +173,6 @@ def _one_of_several(call: Call, path: str, chars: int) -> Said:
     """One file's share of the budget, or why it has none."""
     try:
         entry = call.roots.entry(path)
-        if chars <= 0:
-            return Said(note=f"[{entry}: not read, the answer is full: read_file(path)]")
         with _opened(entry) as (content, version, _):
             page = lines.read_range(content, chars_max=chars, cancel=call.cancel)
         return Said(text=page.text, note=_note(entry, page, version))

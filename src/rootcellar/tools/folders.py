@@ -31,8 +31,18 @@ def list_roots(call: Call) -> Said:
     it first, and when a path is refused."""
     lines = [f"{root.name}  {root.access.value}  ({root.source})  {shown(root.path)}" for root in call.roots.roots]
     lines = lines or [NO_ROOTS]
-    lines += [f"dropped: {shown(gone.path)} ({gone.source}): {gone.reason}" for gone in call.roots.dropped]
-    return Said(text="\n".join(lines))
+    lines += [f"dropped: {_short(gone.path)} ({gone.source}): {gone.reason}" for gone in call.roots.dropped]
+    told, room = 0, limits.ANSWER_CHARS_MAX
+    while told < len(lines) and (room := room - len(lines[told]) - 1) >= 0:
+        told += 1
+    note = f"[{len(lines) - told:,} more roots are not shown: have fewer folders open]" if told < len(lines) else ""
+    return Said(text="\n".join(lines[:told]), note=note)
+
+
+def _short(path: str) -> str:
+    """What was offered as a root may be anything, of any length."""
+    known = shown(path[: limits.URI_SHOWN_CHARS])
+    return known if len(path) <= limits.URI_SHOWN_CHARS else f"{known}…"
 
 
 Sort = Literal["name", "size", "time"]
