@@ -108,3 +108,19 @@ def test_settings_come_from_flags_then_environment_then_the_file(tmp_path: Path)
         assert host.text("list_roots").startswith("env ")
     with Host(str(tmp_path / "flag"), env=env) as host:
         assert host.text("list_roots").startswith("flag ")
+
+
+def test_a_folder_without_a_name_is_refused_and_not_taken_for_the_current_directory(tmp_path: Path) -> None:
+    done = run("serve", "")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "has no name" in done.stderr
+    config = tmp_path / "config.toml"
+    config.write_text("roots = ['']\n", "utf-8")
+    assert run("serve", "--config", str(config)).returncode == 1
+
+
+def test_a_config_that_notepad_wrote_is_read(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f"roots = ['{tmp_path}']\n", "utf-8-sig")
+    with Host(env={"ROOTCELLAR_CONFIG": str(config)}) as host:
+        assert host.text("list_roots").startswith(tmp_path.name)

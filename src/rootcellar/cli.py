@@ -17,7 +17,7 @@ from rootcellar.errors import Refusal
 from rootcellar.settings import ClientRoots, Flags, LogLevel, Settings, resolve
 
 if TYPE_CHECKING:
-    from rootcellar.port import Engine
+    from rootcellar.front.port import Engine
 
 OK, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -117,7 +117,7 @@ def _settings(chosen: argparse.Namespace) -> Settings:
     named = chosen.config or os.environ.get("ROOTCELLAR_CONFIG")
     path = Path(named).expanduser() if named else config_file()
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except FileNotFoundError:
         if named:
             raise Refusal(f"`{named}` is not there", "name an existing file with --config") from None
@@ -136,6 +136,8 @@ def _settings(chosen: argparse.Namespace) -> Settings:
 
 
 def _absolute(root: str) -> str:
+    if not root.strip():  # an unset variable in a host's entry must not grant whatever directory we were started in
+        raise Refusal("a folder to grant has no name", "write its path, `.` for the current directory")
     return os.path.abspath(os.path.expanduser(root))  # noqa: PTH100, PTH111 - pathlib folds `..` through links
 
 
