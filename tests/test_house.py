@@ -22,11 +22,11 @@ def test_only_the_wire_and_asking_know_eras_and_capabilities() -> None:
     knowing = where(r"protocol_version|client_capabilities|protocolVersion|clientCapabilities")
     assert knowing <= {
         "asking.py",
-        "front.py",
+        "front/front.py",
         "engine.py",
-        "eras.py",
-        "calls.py",
-        "exchange.py",
+        "front/eras.py",
+        "front/calls.py",
+        "front/exchange.py",
         "proving.py",
         "doctor.py",
     }

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from mcp.server.models import InitializationOptions
     from mcp_types import JSONRPCMessage
 
-    from rootcellar.eras import Message
-    from rootcellar.port import Port
+    from rootcellar.front.eras import Message
+    from rootcellar.front.port import Port
 
 _OURS = frozenset((0, -32000))  # SDK: an exception it did not expect; a connection that ended
 _INTERNAL_ERROR = -32603

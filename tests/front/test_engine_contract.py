@@ -18,7 +18,7 @@ from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPC
 
 from rawclient import ENVELOPE, request
 from rootcellar.engine import Connection, Engine, error_of
-from rootcellar.eras import SUBSCRIPTION_ID
+from rootcellar.front.eras import SUBSCRIPTION_ID
 
 HELLO = request(1, "initialize")["params"]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from rootcellar.frames import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Fault
+from rootcellar.front.frames import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Fault
 
 if TYPE_CHECKING:
-    from rootcellar.frames import RequestId
+    from rootcellar.front.frames import RequestId
 
 Era = Literal["legacy", "modern"]
 Message = dict[str, Any]

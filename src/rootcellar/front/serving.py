@@ -17,13 +17,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from rootcellar import exchange, frames, ledger, limits, wire
+from rootcellar import limits
+from rootcellar.front import exchange, frames, ledger, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rootcellar.exchange import Snapshot
-    from rootcellar.port import Engine
+    from rootcellar.front.exchange import Snapshot
+    from rootcellar.front.port import Engine
 
 _READ_BYTES = 64 * limits.KIB
 _SWITCH_S = 0.0005  # threads hand over in time for a ping, whatever they compute

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from rootcellar.eras import Message
+    from rootcellar.front.eras import Message
 
 
 class Engine(Protocol):

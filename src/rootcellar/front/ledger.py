@@ -13,16 +13,17 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from rootcellar import calls, eras, frames, limits
-from rootcellar.frames import INTERNAL_ERROR, Fault
+from rootcellar import limits
+from rootcellar.front import calls, eras, frames
+from rootcellar.front.frames import INTERNAL_ERROR, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rootcellar.calls import Batch, Call, Session
-    from rootcellar.eras import Message
-    from rootcellar.frames import RequestId
-    from rootcellar.port import Engine
+    from rootcellar.front.calls import Batch, Call, Session
+    from rootcellar.front.eras import Message
+    from rootcellar.front.frames import RequestId
+    from rootcellar.front.port import Engine
 
 _WRITE_BYTES = 256 * limits.KIB
 

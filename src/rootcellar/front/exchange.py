@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rootcellar import calls, eras, frames, limits
-from rootcellar.frames import INVALID_REQUEST, Fault
-from rootcellar.ledger import Ledger, encoded
+from rootcellar import limits
+from rootcellar.front import calls, eras, frames
+from rootcellar.front.frames import INVALID_REQUEST, Fault
+from rootcellar.front.ledger import Ledger, encoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rootcellar.calls import Call
-    from rootcellar.eras import Era, Message
-    from rootcellar.frames import RequestId
+    from rootcellar.front.calls import Call
+    from rootcellar.front.eras import Era, Message
+    from rootcellar.front.frames import RequestId
 
     Snapshot = Mapping[tuple[Era, str], Callable[[Message], Message | None]]
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from rootcellar import frames, limits
+from rootcellar import limits
+from rootcellar.front import frames
 
 if TYPE_CHECKING:
-    from rootcellar.eras import Era, Message
-    from rootcellar.frames import RequestId
+    from rootcellar.front.eras import Era, Message
+    from rootcellar.front.frames import RequestId
 
 
 class Session:
