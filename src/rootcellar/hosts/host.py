@@ -63,6 +63,7 @@ class Shape(Enum):
     PLAIN = "command, args"
     STDIO = "type stdio, command, args"
     LOCAL_TOOLS = "type local, command, args, tools"
+    PATIENT = "command, args, timeout in seconds"
     LOCAL_LIST = "type local, command as a list, enabled"
     CUSTOM = "source custom, command, args"
     GOOSE = "type stdio, name, cmd, args, enabled, timeout"
@@ -180,6 +181,8 @@ def entry(host: Host, launch: Launch, name: str) -> dict[str, Value]:
         Shape.PLAIN: {"command": command, "args": arguments},
         Shape.STDIO: {"type": "stdio", "command": command, "args": arguments},
         Shape.LOCAL_TOOLS: {"type": "local", "command": command, "args": arguments, "tools": ["*"]},
+        # Without it Cline gives a server 3 s for its handshake, which a cold start on a busy machine outlives.
+        Shape.PATIENT: {"command": command, "args": arguments, "timeout": 60},
         Shape.LOCAL_LIST: {"type": "local", "command": [command, *arguments], "enabled": True},
         Shape.CUSTOM: {"source": "custom", "command": command, "args": arguments},
         Shape.GOOSE: {

@@ -96,7 +96,7 @@ HOSTS: tuple[Host, ...] = (
         marks=_same("~/.codeium/windsurf"), command="windsurf", after="restart Windsurf", surroundings=Surroundings.ELECTRON,
     ),
     Host(
-        "cline", "Cline", Form.JSONC, MCP_SERVERS, Shape.PLAIN,
+        "cline", "Cline", Form.JSONC, MCP_SERVERS, Shape.PATIENT,
         Files(*(
             ("${CLINE_MCP_SETTINGS_PATH:-${CLINE_DIR:-~/.cline}/data/settings/cline_mcp_settings.json}", old)
             for old in (
@@ -106,7 +106,7 @@ HOSTS: tuple[Host, ...] = (
         )),
         "RAN CLI 3.0.65; SRC cline@21cb8d2525", "2026-11-20",
         marks=_same("${CLINE_DIR:-~/.cline}"), command="cline", roots=NO, elicitation=NO, after="restart Cline",
-        question=Question(("config", "mcp"), r"NAME \[stdio\]", starts=NO), limit_s=3.0,
+        question=Question(("config", "mcp"), r"NAME \[stdio\]", starts=NO), limit_s=60.0,
     ),
     Host(
         "roo", "Roo Code", Form.JSONC, MCP_SERVERS, Shape.PLAIN,
