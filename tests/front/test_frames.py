@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rootcellar import frames, limits
+from rootcellar import limits
+from rootcellar.front import frames
 from rootcellar.front.frames import INVALID_REQUEST, PARSE_ERROR, Fault, Lines, Oversize
 
 DEEP = b'{"jsonrpc":"2.0","id":7,"method":"x","params":{"a":' + b"[" * 10_000 + b"]" * 10_000 + b"}}"
