@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     checked = 0 if named else start.run([python, "scripts/check"])
     tested = start.run([python, "-m", "pytest", "-n", "2", "--dist", "worksteal", *chosen])
     if tested == SOME_FAILED:
-        # Some tests measure time, and two at once share a machine that may be busy: what failed is run once more, alone.
+        # Some tests measure time, and two run at once on a machine that may be busy: failures get one more try, alone.
         start.say("once more, alone: what failed beside other tests; what fails again has failed")
         tested = start.run([python, "-m", "pytest", "--last-failed", "-n", "0", *chosen])
     return tested or checked
