@@ -194,7 +194,10 @@ def in_force(ground: Ground, settings: Settings, offer: Offer | None) -> Roots:
     dropped += [*ours.dropped, *theirs.dropped]
     for root in theirs.roots:
         around = _around(root, ours.roots)
-        if around is not None:
+        if around is not None and policy.seals(tuple(around.relative(root.real) or ())):
+            told = "it is sealed in the granted folder; name it after `serve` to grant it"
+            dropped.append(Dropped(root.path, "client", told))
+        elif around is not None:
             kept.append(Grant(root.path, around.access, f"client, inside the granted `{around.name}`"))
         elif not any(_around(inner, [root]) for inner in ours.roots):
             dropped.append(

@@ -67,6 +67,20 @@ def test_client_roots_and_granted_ones_meet(
             assert "--client-roots" in text
 
 
+def test_a_client_cannot_unseal_what_a_grant_seals_by_naming_it_as_a_root(era: str, folders: Path) -> None:
+    for name in (".ssh", ".ssh/deeper", ".config/gh"):
+        (folders / "one" / name).mkdir(parents=True)
+        (folders / "one" / name / "known").write_text("SECRET", "utf-8")
+        (folders / "way").unlink(missing_ok=True)
+        (folders / "way").symlink_to(folders / "one" / name)
+        for offered in (folders / "one" / name, folders / "way"):
+            with Host(str(folders / "one"), era=era, roots=[uri(offered)]) as host:
+                assert host.refusal("read_file", path=str(offered / "known"))[0] == "no_roots"
+                assert "sealed" in host.text("list_roots")
+    with Host(str(folders / "one"), str(folders / "one/.ssh"), era=era, roots=[uri(folders / "one/.ssh")]) as host:
+        assert "SECRET" in host.text("read_file", path="known")
+
+
 def test_ignored_client_roots_are_not_even_asked_for(era: str, folders: Path) -> None:
     with Host(str(folders / "one"), "--client-roots", "ignore", era=era, roots=[uri(folders / "two")]) as host:
         assert seen(host) == ["one"]
