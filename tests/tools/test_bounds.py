@@ -137,3 +137,17 @@ def test_a_version_told_after_an_append_is_of_what_was_appended(era: str, root: 
         told = version(host.text("write_file", path="f", content="more\n", mode="append", if_version=told))
         assert told == version(host.text("read_file", path="f"))
         assert (root / "f").read_text("utf-8") == "text\nmore\n"
+
+
+def test_what_is_said_of_a_file_is_the_same_in_every_tool(era: str, root: Path) -> None:
+    (root / "mark").write_bytes(b"\xff\xfe")
+    (root / "guess").write_bytes("Größe, Straße, Äpfel für Müller\n".encode("latin-1") * 3)
+    (root / "binary").write_bytes(bytes(range(256)) * 20)
+    with Host(str(root), era=era) as host:
+        assert "empty file; UTF-16LE with BOM" in host.text("read_file", path="mark")
+        guessed = re.search(r"of 3; ([^;]*\?);", host.text("read_file", path="guess"))
+        assert guessed
+        assert f"encoding: {guessed[1]}\n" in host.text("get_file_info", path="guess")
+        for tool, more in (("read_file", {}), ("search_text", {"pattern": "x"})):
+            reason, text = host.refusal(tool, path="binary", **more)
+            assert (reason, text.startswith("`binary`: ")) == ("not_text", True), text

@@ -17,6 +17,7 @@ from rootcellar.confine import Content, Entry, Kind, Lane, version_of
 from rootcellar.errors import BadArgument, NoRoots, NotFound, NotText, Refusal, TooLarge
 from rootcellar.policy import Effect
 from rootcellar.text import kinds, lines, media
+from rootcellar.text.decode import Encoding
 from rootcellar.tools.answers import Said, Several, Shown, naming
 from rootcellar.toolset import Call, Toolset
 
@@ -116,14 +117,14 @@ def _numbered(page: lines.Page, first: int, tail: int | None) -> tuple[str, line
 
 def _note(entry: Entry, page: lines.Page, version: str) -> str:
     """What is to be said about a page, in one line."""
-    if page.size == 0:
+    if page.total_lines == 0:  # a byte order mark alone is no line
         facts = ["empty file"]
     elif page.first_line is None:
         facts = [f"the last lines of {page.size:,} bytes"]
     else:
         total = f" of {page.total_lines:,}" if page.total_lines is not None else f", file {page.size:,} bytes"
         facts = [f"lines {page.first_line:,}-{page.last_line:,}{total}"]
-    facts.append(page.encoding.label + (" with BOM" if page.encoding.bom else "") + "?" * page.encoding.guessed)
+    facts.append(_spelled(page.encoding))
     if page.newline.value not in ("none", "LF"):
         facts.append(f"{page.newline.value} line endings")
     if page.encoding.stray:
@@ -136,6 +137,11 @@ def _note(entry: Entry, page: lines.Page, version: str) -> str:
     elif page.next_line is not None:
         facts.append(f"goes on: read_file(path, start_line={page.next_line})")
     return f"[{entry}: {'; '.join(facts)}]"
+
+
+def _spelled(encoding: Encoding) -> str:
+    """An encoding by name; a question mark says that it was guessed."""
+    return encoding.label + (" with BOM" if encoding.bom else "") + "?" * encoding.guessed
 
 
 def _media(entry: Entry, content: lines.Content, kind: str) -> Shown:
@@ -224,7 +230,7 @@ def _content_facts(entry: Entry, call: Call, *, sha256: bool) -> dict[str, objec
         except NotText:
             facts["encoding"] = "binary"
         else:
-            facts["encoding"] = reader.encoding.label + (" with BOM" if reader.encoding.bom else "")
+            facts["encoding"] = _spelled(reader.encoding)
             facts["line ending"] = reader.newlines.style.value
             if content.size <= lines.COUNT_BYTES_MAX:
                 facts["lines"] = reader.total()

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from rootcellar.confine import Entry, Kind, Lane
+from rootcellar.errors import NotText
 from rootcellar.policy import Effect
 from rootcellar.text import find, search
 from rootcellar.text.glob import Case, compile_glob
@@ -94,7 +95,10 @@ def search_text(
         honour=Honour.NOTHING if ignored else Honour.IGNORE_FILES,
         context=context,
     )
-    found = search.search(entry, query, cursor=cursor, cancel=call.cancel, progress=call.counted)
+    try:
+        found = search.search(entry, query, cursor=cursor, cancel=call.cancel, progress=call.counted)
+    except NotText as refusal:
+        raise NotText(f"`{entry}`: {refusal.message}", refusal.hint) from None
     text = "\n".join(line for one in found.files for line in _lines(entry, one))
     return Said(text=text, note=f"[{'; '.join(_matches(entry, found))}]")
 
