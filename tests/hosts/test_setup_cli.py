@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import re
+import select
 import signal
 import sys
 import time
@@ -183,6 +184,13 @@ class Terminal:
         """Type that."""
         os.write(self.fd, text.encode())
 
+    def insists(self, text: str, until: str) -> None:
+        """Type that until it is answered: a signal between a prompt and the reading after it waits for the next key."""
+        while until not in self.seen:
+            self.types(text)
+            while until not in self.seen and select.select([self.fd], [], [], 2.0)[0]:
+                self.seen += os.read(self.fd, 65536).decode()
+
     def ends(self) -> int:
         """Its exit code, once all it wrote was read."""
         try:
@@ -231,7 +239,7 @@ def test_no_means_no(known: Home, answer: str) -> None:
     before: dict[Path, Any] = {path: path.read_bytes() for path in known.path.rglob("*") if path.is_file()}
     person = Terminal(known, "install", "--host", "cursor", "--command", str(known.program))
     person.reads("[y/N] ")
-    person.types(answer)
+    person.insists(answer, "Nothing was changed.")
     assert person.ends() == 1
     assert "Nothing was changed." in person.seen
     assert {path: path.read_bytes() for path in known.path.rglob("*") if path.is_file()} == before
