@@ -91,3 +91,20 @@ def test_a_database_outside_the_roots_is_not_reached(host: Host, tmp_path: Path)
     with closing(sqlite3.connect(tmp_path / "other.db")) as made:
         made.execute("CREATE TABLE t (x)")
     assert host.refusal("query_database", database=str(tmp_path / "other.db"), sql="SELECT 1")[0] == "escape"
+
+
+@pytest.mark.parametrize("value", [[1], {"a": 1}, 10**30, -(2**63) - 1, 2**63], ids=str)
+def test_a_value_that_sqlite_cannot_hold_is_refused_and_no_worker_dies_of_it(host: Host, value: object) -> None:
+    for params in ([value], {"v": value}):
+        sql = "SELECT :v AS v" if isinstance(params, dict) else "SELECT ? AS v"
+        for tool, more in (("query_database", {}), ("query_database", {"explain": True}), ("change_database", {})):
+            reason, text = host.refusal(tool, database="shop.db", sql=sql, params=params, **more)
+            assert (reason, text.startswith("`params` holds ")) == ("argument", True), text
+        reason, _ = host.refusal("export_table", database="shop.db", sql=sql, params=params, path="out.csv")
+        assert reason == "argument"
+    assert not host.errors
+
+
+@pytest.mark.parametrize("value", [2**63 - 1, -(2**63), 1.5, "é", None, True], ids=str)
+def test_a_value_that_sqlite_can_hold_is_bound(host: Host, value: object) -> None:
+    assert "1 row" in host.text("query_database", database="shop.db", sql="SELECT ? AS v", params=[value])

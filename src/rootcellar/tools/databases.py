@@ -23,7 +23,19 @@ Params = Annotated[
     list[Any] | dict[str, Any] | None,
     WithJsonSchema({"type": ["array", "object"], "description": "values for `?` or `:name`"}),
 ]
+_INT64: Final = 1 << 63
 Rows = Annotated[int, Field(ge=1, le=limits.QUERY_ROWS_MAX)]
+
+
+def _bound(params: list[Any] | dict[str, Any] | None) -> list[Any] | dict[str, Any]:
+    """Values that SQLite can hold: one that it cannot would end the worker, not the statement."""
+    values = params.values() if isinstance(params, dict) else params or ()
+    for value in values:
+        if not isinstance(value, str | int | float | None):
+            raise BadArgument("`params` holds a list or an object", "send its JSON as a text")
+        if isinstance(value, int) and not -_INT64 <= value < _INT64:
+            raise BadArgument("`params` holds a number of more than 64 bits", "send it as a text")
+    return params or []
 
 
 def _opened(call: Call, database: str) -> Database:
@@ -67,10 +79,10 @@ def query_database(
     Bind values with params."""
     opened = _opened(call, database)
     if explain:
-        return Said(text=opened.explain(sql, params or ()).text())
+        return Said(text=opened.explain(sql, _bound(params)).text())
     if not sql and not cursor:
         raise BadArgument("`sql` is missing", "send a SELECT, or the cursor of one")
-    return Said(text=opened.query(Query(sql, params or (), limit, cursor)).text())
+    return Said(text=opened.query(Query(sql, _bound(params), limit, cursor)).text())
 
 
 @DATABASES.tool("Change a database", Effect.DESTROY, Lane.LONG)
@@ -81,7 +93,7 @@ def change_database(
     and takes it back. create makes a new database file."""
     entry = call.roots.entry(database)
     opened = _OPEN.create(entry, call.cancel) if create else _OPEN.open(entry, call.cancel)
-    return Said(text=opened.change(sql, params or (), Run.DRY if dry_run else Run.KEEP).text())
+    return Said(text=opened.change(sql, _bound(params), Run.DRY if dry_run else Run.KEEP).text())
 
 
 @DATABASES.tool("Import a table", Effect.WRITE, Lane.LONG)
@@ -115,7 +127,7 @@ def export_table(
         raise BadArgument("give `sql` or `table`", "one of them says what to export")
     name = table.replace('"', '""')
     statement = sql or f'SELECT * FROM "{name}"'  # noqa: S608 - quoted, and read by the read profile
-    done = opened.export(statement, params or (), call.roots.entry(path), format or "", call.progress)
+    done = opened.export(statement, _bound(params), call.roots.entry(path), format or "", call.progress)
     return Said(text=done.text())
 
 
