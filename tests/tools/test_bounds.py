@@ -43,7 +43,7 @@ def test_a_list_as_json_text_that_no_wire_would_carry_is_a_bad_argument(era: str
 
 def test_what_is_sent_in_bulk_is_not_sent_back(era: str, root: Path) -> None:
     bulk = "x" * 1_000_000
-    asked = [
+    asked: list[tuple[str, dict[str, object]]] = [
         ("tools/call", {"name": bulk}),
         ("prompts/get", {"name": bulk}),
         ("prompts/get", {"name": "explore", "arguments": {"path": bulk}}),
