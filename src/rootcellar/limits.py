@@ -37,6 +37,7 @@ MEDIA_BYTES_MAX: Final = 20 * MIB  # read to be scaled or sent
 EDIT_BYTES_MAX: Final = 64 * MIB  # edits hold the file and its new form in memory
 VERSION_BYTES_MAX: Final = 8 * MIB  # a read hashes what it shows; above, hashing would cost more than reading
 RESOURCE_BYTES_MAX: Final = 4 * MIB  # a resource has no pages
+EDIT_MATCHES_MAX: Final = 100_000  # replaced by one `edit_file`: about two seconds
 EDITS_MAX: Final = 200  # replacements in one `edit_file`
 READ_PATHS_MAX: Final = 100  # files in one `read_files`
 LINK_HOPS_MAX: Final = 40  # Linux's own limit

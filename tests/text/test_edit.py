@@ -143,3 +143,12 @@ def test_a_text_that_is_not_there_is_refused_soon_however_repetitive(name: str) 
         with pytest.raises(errors.NoMatch) as refused:
             edit(text.encode(), [Replacement(old, "x")], allowed)
         assert len(str(refused.value)) < 2_500
+
+
+def test_more_matches_than_can_be_replaced_in_time_are_refused() -> None:
+    data = b"a" * 1_000_000
+    with pytest.raises(errors.TooLarge, match="more than 100,000"):
+        edit(data, [Replacement("a", "aa", 0)])
+    doubling = [Replacement("b", "bb", 0)] * 40
+    with pytest.raises(errors.TooLarge, match="more than 100,000"):
+        edit(b"b" * 1_000, doubling)

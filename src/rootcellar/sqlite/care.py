@@ -124,7 +124,8 @@ async def copy(session: Session, request: Json, talk: Talk) -> Json:
             target.close()
         if finding != "ok":
             raise errors.Corrupt(
-                f"the copy of `{session.name}` is damaged, as the original is", "`check_database` tells more"
+                f"the copy of `{session.name}` is damaged, as the original is",
+                "`describe_database` with `check` tells more",
             )
         return {"pages": pages}
 

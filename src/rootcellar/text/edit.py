@@ -93,6 +93,7 @@ def edit(
         which = f"edit {number} of {len(edits)}: " if len(edits) > 1 else ""
         text, place = _apply(_View.of(text), _clean(one, before, which), allowed, which)
         places.append(place)
+        _check_sum(sum(made.count for made in places))
     if text == before.text:
         raise BadArgument("the edits undo each other: nothing would change", "Leave them out")
     return Edited(encode(text, before.encoding), before, text, tuple(places))
@@ -231,12 +232,19 @@ def _apply(view: _View, one: Replacement, allowed: Whitespace, which: str) -> tu
 def _counted(lf: str, one: Replacement, first: int, which: str) -> int:
     """How often the text to replace is there, if that is as often as was said."""
     count = lf.count(one.old_text)
+    _check_sum(count)
     overlap = count == 1 and one.count != EVERY and lf.find(one.old_text, first + 1) >= 0
     if one.count != EVERY and (count != (one.count or 1) or overlap):
         step = 1 if overlap else len(one.old_text)
         lines = line_numbers(lf, _starts(lf, one.old_text, step))
         _check_count(one.count, count, overlap=overlap, lines=lines, which=which)
     return count
+
+
+def _check_sum(count: int) -> None:
+    """Refuse more matches than can be replaced while somebody waits."""
+    if count > limits.EDIT_MATCHES_MAX:
+        raise TooLarge(f"{count:,} matches are more than {limits.EDIT_MATCHES_MAX:,}", "Replace fewer at a time")
 
 
 def _check_count(wanted: int | None, count: int, *, overlap: bool, lines: Sequence[int], which: str) -> None:
