@@ -125,7 +125,7 @@ async def copy(session: Session, request: Json, talk: Talk) -> Json:
         if finding != "ok":
             raise errors.Corrupt(
                 f"the copy of `{session.name}` is damaged, as the original is",
-                "`describe_database` with `check` tells more",
+                "`describe_database` tells more",
             )
         return {"pages": pages}
 

@@ -24,7 +24,7 @@ Fault = type[errors.Refusal]
 _PLAIN: Final[dict[type[Exception], tuple[Fault, str, str]]] = {
     apsw.BusyError: (errors.Busy, "`{name}` is locked by another program", "try again in a moment"),
     apsw.LockedError: (errors.Busy, "`{name}` is locked by another call", "try again in a moment"),
-    apsw.CorruptError: (errors.Corrupt, "`{name}` is damaged", "`describe_database` with `check` tells how far; restore a backup"),
+    apsw.CorruptError: (errors.Corrupt, "`{name}` is damaged", "`describe_database` tells how far; restore a backup"),
     apsw.NotADBError: (errors.NotADatabase, "`{name}` is not a SQLite database", "read it as a file"),
     apsw.FullError: (errors.NoSpace, "the disk is full", "free some space and try again"),
     apsw.NoMemError: (errors.TooLarge, "the statement needs too much memory", "select fewer rows or shorter values"),
@@ -32,7 +32,7 @@ _PLAIN: Final[dict[type[Exception], tuple[Fault, str, str]]] = {
     apsw.ReadOnlyError: (errors.ReadOnly, "`{name}` cannot be changed here", "use `change_database` for changes"),
     apsw.PermissionsError: (errors.Denied, "the system refuses access to `{name}`", "check its permissions"),
     apsw.CantOpenError: (errors.Failed, "`{name}`, or a file beside it, could not be opened", "check the permissions"),
-    apsw.IOError: (errors.Failed, "reading or writing `{name}` failed", "check the disk, then `describe_database` with `check`"),
+    apsw.IOError: (errors.Failed, "reading or writing `{name}` failed", "check the disk, then `describe_database`"),
     apsw.ProtocolError: (errors.Busy, "`{name}` is being locked by too many others", "try again in a moment"),
     apsw.SchemaChangeError: (errors.Busy, "the tables of `{name}` changed meanwhile", "try again"),
     apsw.ConnectionClosedError: (errors.Failed, "`{name}` was closed", "try again"),

@@ -208,9 +208,7 @@ class Worker:
             return errors.TimedOut(
                 "the statement ran over its time and had to be killed", "ask for less; nothing was changed"
             )
-        return Lost(
-            "the database worker ended unexpectedly", "try again; `describe_database` with `check` if it stays so"
-        )
+        return Lost("the database worker ended unexpectedly", "try again; `describe_database` if it stays so")
 
 
 def _answered(error: BaseException) -> BaseException:
