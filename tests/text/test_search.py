@@ -416,7 +416,7 @@ def test_progress_is_told_in_long_searches(tmp_path: Path, monkeypatch: pytest.M
 def test_progress_is_told_while_nothing_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rootcellar.limits.PROGRESS_EVERY_S", 0.0)
     said: list[str] = []
-    start = plant(tmp_path, {f"{n}.log": "aab" * 2_000_000 for n in range(4)})
+    start = plant(tmp_path, {f"{n}.log": "aab" * 12_000_000 for n in range(6)})
     slow = regex("[a-b]{50}.*[a-b]{50}c", case=Case.FOLD)
     search(start, slow, progress=lambda _, words: said.append(words), seconds_max=1.0)
     assert said
