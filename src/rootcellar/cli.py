@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from rootcellar import __version__
+from rootcellar import __version__, ours
 from rootcellar.errors import Refusal
 from rootcellar.settings import ClientRoots, Flags, LogLevel, Settings, resolve
 
@@ -24,6 +24,10 @@ OK, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
 ABOUT = """\
 Your own files and SQLite databases for an assistant, over MCP on stdio: confined to the folders
 you name, every write atomic, nothing sent anywhere."""
+
+ENVIRONMENT = """\
+environment: ROOTCELLAR_CONFIG names another config.toml. ROOTCELLAR_DATA names another data directory (records of
+what was installed, backups, journal); set it for hosts and terminals alike, or not at all."""
 
 SERVE = """\
 Serve MCP on stdin and stdout. Hosts start this; a person rarely does.
@@ -51,18 +55,12 @@ examples:
 exit codes: 0 the client ended the session · 1 refused · 2 bad arguments"""
 
 
-def config_file() -> Path:
-    """Where `config.toml` is looked for when `--config` does not say."""
-    from platformdirs import user_config_path
-
-    return user_config_path("rootcellar", appauthor=False) / "config.toml"
-
-
 def _parser(*, serving: bool) -> argparse.ArgumentParser:
     """The grammar; while serving, without the commands that a server never needs."""
     shape = argparse.RawDescriptionHelpFormatter
     codes = __doc__.split("\n\n")[1]
-    parser = argparse.ArgumentParser("rootcellar", description=ABOUT, formatter_class=shape, epilog=codes)
+    more = f"{ENVIRONMENT}\n\n{codes}"
+    parser = argparse.ArgumentParser("rootcellar", description=ABOUT, formatter_class=shape, epilog=more)
     parser.add_argument("--version", action="version", version=f"rootcellar {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     more = SERVE_MORE.format(separator=os.pathsep, config="config.toml (see --config)")
@@ -108,14 +106,14 @@ def _other(chosen: argparse.Namespace) -> int:
     from rootcellar import doctor, setup_cli
 
     if chosen.command == "doctor":
-        return doctor.run(chosen, setup_cli.this_machine(), setup_cli.our_records(), config_file())
+        return doctor.run(chosen, setup_cli.this_machine(), setup_cli.our_records(), ours.config_file(os.environ))
     return setup_cli.run(chosen)
 
 
 def _settings(chosen: argparse.Namespace) -> Settings:
     """The settings of this run; a config file that was named must be there."""
-    named = chosen.config or os.environ.get("ROOTCELLAR_CONFIG")
-    path = Path(named).expanduser() if named else config_file()
+    named = chosen.config or os.environ.get(ours.CONFIG)
+    path = Path(chosen.config).expanduser() if chosen.config else ours.config_file(os.environ)
     try:
         text = path.read_text("utf-8-sig")
     except FileNotFoundError:

@@ -53,6 +53,9 @@ SEALED: tuple[str, ...] = (
     "cline_mcp_settings.json", "mcp_settings.json", ".codex", ".gemini", ".qwen", ".copilot/mcp-config.json",
     ".continue", ".config/goose", ".config/opencode", "opencode.json", "opencode.jsonc", ".config/zed", ".amazonq",
     ".kiro/settings",
+    # what is our own: records, backups, journal, settings
+    ".config/rootcellar", ".local/share/rootcellar", "Library/Application Support/rootcellar",
+    "AppData/Local/rootcellar",
 )  # fmt: skip
 
 

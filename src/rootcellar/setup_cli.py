@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from rootcellar import ambient, launching, setup_asking
+from rootcellar import ambient, launching, ours, setup_asking
 from rootcellar.errors import BadArgument, Declined, Refusal
 from rootcellar.hosts import edit
 from rootcellar.hosts.host import (
@@ -131,9 +131,7 @@ def this_machine() -> Machine:
 
 def our_records() -> Records:
     """The ownership records of this user."""
-    from platformdirs import user_data_dir
-
-    return Records(os.environ.get("ROOTCELLAR_DATA") or user_data_dir("rootcellar", appauthor=False), os.sep)
+    return Records(str(ours.data_directory(os.environ)), os.sep)
 
 
 def _install(chosen: argparse.Namespace, machine: Machine, records: Records) -> int:

@@ -1,0 +1,37 @@
+"""Where Rootcellar keeps what is its own: one data directory and one config file, per user.
+
+The data directory holds what must not be lost (ownership records and backups of hosts' configs, the journal, the index
+of keys), so whoever moves it with `ROOTCELLAR_DATA` must move it for hosts and terminal alike.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from rootcellar.errors import BadArgument
+
+DATA, CONFIG = "ROOTCELLAR_DATA", "ROOTCELLAR_CONFIG"
+
+
+def data_directory(env: Mapping[str, str]) -> Path:
+    """Our data directory, absolute, whether or not it exists yet (who makes it, makes it 0700)."""
+    named = env.get(DATA, "").strip()
+    if not named:
+        from platformdirs import user_data_path
+
+        return user_data_path("rootcellar", appauthor=False).absolute()
+    path = Path(os.path.expanduser(named))  # noqa: PTH111 - an unknown `~user` must be refused below, not raise
+    if not path.is_absolute():  # a host may start us anywhere
+        raise BadArgument(f"`{DATA}={named}` is not absolute", "write the whole path")
+    return Path(os.path.normpath(path))
+
+
+def config_file(env: Mapping[str, str]) -> Path:
+    """The settings file: the one that `ROOTCELLAR_CONFIG` names, or `config.toml` in the user's config folder."""
+    if named := env.get(CONFIG, "").strip():
+        return Path(named).expanduser()
+    from platformdirs import user_config_path
+
+    return user_config_path("rootcellar", appauthor=False) / "config.toml"
