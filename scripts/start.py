@@ -31,7 +31,7 @@ def environment() -> Path:
         sys.exit(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}")
     say("setting up .venv from uv.lock")
     env = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(HERE / ".venv")}
-    env |= {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
+    env |= {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never", "UV_COMPILE_BYTECODE": "1"}
     env.pop("VIRTUAL_ENV", None)
     done = subprocess.run([uv(), "sync", "--frozen", "--quiet"], cwd=HERE, env=env, check=False)
     if done.returncode:
@@ -61,7 +61,8 @@ def uv() -> str:
 
 def run(command: list[str]) -> int:
     """Run in the environment; its exit code, also when the user interrupts."""
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # servers start often
     try:
-        return subprocess.run(command, cwd=HERE, check=False).returncode
+        return subprocess.run(command, cwd=HERE, check=False, env=env).returncode
     except KeyboardInterrupt:
         return 130

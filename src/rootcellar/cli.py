@@ -143,6 +143,7 @@ def _serve(chosen: argparse.Namespace) -> NoReturn:
     """Answer at once; everything slow is loaded beside the first answers."""
     settings = _settings(chosen)
     from rootcellar import front, telemetry
+    from rootcellar.front import instant
 
     telemetry.configure(settings.log_level.value)
 
@@ -153,4 +154,13 @@ def _serve(chosen: argparse.Namespace) -> NoReturn:
         server, house = build(settings)
         return engine.Engine(server, drain=[house.drain])
 
-    front.serve(make)
+    variant = "read-only" if settings.policy.read_only else "read-write"
+    front.serve(make, instant.snapshot(_shipped("snapshot.json"), __version__, variant))
+
+
+def _shipped(name: str) -> bytes:
+    """A file of the package; empty when it was left out."""
+    try:
+        return Path(__file__).with_name(name).read_bytes()
+    except OSError:
+        return b""

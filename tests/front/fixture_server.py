@@ -176,15 +176,18 @@ def build() -> Engine:  # noqa: C901 - fifteen little tools
 def main() -> None:
     """Serve."""
     from rootcellar import front
+    from rootcellar.front import instant
 
-    snapshot: Any = {}
-    if os.environ.get("FIXTURE_SNAPSHOT"):
-        snapshot = {
-            ("legacy", "initialize"): lambda params: {"protocolVersion": params["protocolVersion"], "snapshot": True},
-            ("modern", "server/discover"): lambda _params: {"snapshot": True},
-            ("modern", "tools/list"): lambda params: None if "cursor" in params else {"tools": [], "snapshot": True},
-        }
-    front.serve(build, snapshot)
+    front.serve(build, _snapshot if os.environ.get("FIXTURE_SNAPSHOT") else instant.nothing)
+
+
+def _snapshot(version: str, method: str, params: dict[str, Any]) -> dict[str, Any] | None:
+    """Answers that tell where they come from."""
+    if method == "initialize":
+        return {"protocolVersion": version, "snapshot": True}
+    if version != "2026-07-28" or "cursor" in params:
+        return None
+    return {"server/discover": {"snapshot": True}, "tools/list": {"tools": [], "snapshot": True}}.get(method)
 
 
 if __name__ == "__main__":

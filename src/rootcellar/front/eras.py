@@ -48,6 +48,11 @@ def era_of(method: str, params: Message | None, key: RequestId) -> Era:
     return "legacy"
 
 
+def modern_version(params: Message) -> object:
+    """The revision that an enveloped request names."""
+    return params["_meta"][_VERSION]
+
+
 def unknown_id(version: str | None) -> object:
     """What stands for the id of a message that shows none: nothing at all, or null in the older revisions."""
     return None if version in _NULL_IDS else ABSENT

@@ -14,13 +14,10 @@ from rootcellar.front.frames import INVALID_REQUEST, Fault
 from rootcellar.front.ledger import Ledger, encoded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from rootcellar.front.calls import Call
     from rootcellar.front.eras import Era, Message
     from rootcellar.front.frames import RequestId
-
-    Snapshot = Mapping[tuple[Era, str], Callable[[Message], Message | None]]
+    from rootcellar.front.instant import Snapshot
 
 _CHATTER = frozenset(("notifications/progress", "notifications/message"))
 _LATER = "send `initialize` first, or put the 2026-07-28 envelope into `params._meta`"
@@ -91,7 +88,7 @@ class Exchange:
             call = calls.Call(session, method, params, cost)
             call.id, call.key, call.batch = key, next(self.ledger.keys), batch
             session.open_calls += 1
-            instant = self._instant(era, method, params or {})
+            instant = self._snapshot(self._version_of(era, params or {}), method, params or {})
             if instant is None:
                 self.ledger.open[key] = call
                 if batch:
@@ -118,9 +115,9 @@ class Exchange:
         version = params.get("protocolVersion")
         self._version = version if isinstance(version, str) else None
 
-    def _instant(self, era: Era, method: str, params: Message) -> Message | None:
-        answer = self._snapshot.get((era, method))
-        return answer(params) if answer else None
+    def _version_of(self, era: Era, params: Message) -> str:
+        """The protocol revision a request is made in, as its client spells it."""
+        return str(eras.modern_version(params) if era == "modern" else self._version)
 
     def _notification(self, value: Message, cost: int) -> None:
         method, params = value.get("method"), value.get("params")

@@ -18,12 +18,12 @@ import time
 from typing import TYPE_CHECKING, NoReturn
 
 from rootcellar import limits
-from rootcellar.front import exchange, frames, ledger, wire
+from rootcellar.front import exchange, frames, instant, ledger, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rootcellar.front.exchange import Snapshot
+    from rootcellar.front.instant import Snapshot
     from rootcellar.front.port import Engine
 
 _READ_BYTES = 64 * limits.KIB
@@ -33,17 +33,17 @@ _ROOM_S = 0.25  # how often a reader that waits for room looks whether the clien
 _WRITE_S = 0.05  # of EXIT_S: for the last bytes
 
 
-def serve(engine: Callable[[], Engine], snapshot: Snapshot | None = None) -> NoReturn:
+def serve(engine: Callable[[], Engine], snapshot: Snapshot = instant.nothing) -> NoReturn:
     """Serve the client on stdin and stdout until it leaves; ends the process (0, or 1 if the engine never ran).
 
-    `engine` is called on a thread of its own and may import what it likes. `snapshot` maps (era, method) to a function
-    from params to the result, or to None to ask the engine. Call it on the main thread.
+    `engine` is called on a thread of its own and may import what it likes. `snapshot` gives the answers that need none
+    (see `instant`). Call it on the main thread.
     """
     try:
         taken = wire.Wire.take()
     except OSError:  # no stdin or no stdout: nobody to serve
         wire.leave(0)
-    wire.leave(Front(taken, engine, snapshot or {}).run())
+    wire.leave(Front(taken, engine, snapshot).run())
 
 
 class Front:
