@@ -61,7 +61,7 @@ def uv() -> str:
 
 def run(command: list[str]) -> int:
     """Run in the environment; its exit code, also when the user interrupts."""
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # servers start often
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # we start often
     try:
         return subprocess.run(command, cwd=HERE, check=False, env=env).returncode
     except KeyboardInterrupt:
