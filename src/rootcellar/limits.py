@@ -82,3 +82,11 @@ CONNECTION_IDLE_S: Final = 1.0  # after it nothing of ours is open in the user's
 DATABASES_LISTED_MAX: Final = 200  # one `list_databases`
 EXPORT_BYTES_MAX: Final = 256 * MIB  # one exported file
 BAD_ROWS_TOLD_MAX: Final = 20  # bad rows of an import, each with its line
+
+# Pages in the browser
+PAGE_OPENED_S: Final = 300.0  # a browser that starts cold, an update it wants first; then the one-time token is void
+PAGE_LEFT_S: Final = 8.0  # a page that is reloaded comes back within this
+PAGE_SILENT_S: Final = 180.0  # browsers wake a hidden tab once a minute
+PAGE_LIFE_S: Final = 3_600.0  # nobody sets up for an hour
+PAGE_REQUEST_S: Final = 10.0  # one request over loopback, head and body
+PAGE_BODY_BYTES_MAX: Final = 64 * KIB  # a choice of hosts and folders, or a key
