@@ -187,7 +187,11 @@ def _snapshot(version: str, method: str, params: dict[str, Any]) -> dict[str, An
         return {"protocolVersion": version, "snapshot": True}
     if version != "2026-07-28" or "cursor" in params:
         return None
-    return {"server/discover": {"snapshot": True}, "tools/list": {"tools": [], "snapshot": True}}.get(method)
+    held: dict[str, dict[str, Any]] = {
+        "server/discover": {"snapshot": True},
+        "tools/list": {"tools": [], "snapshot": True},
+    }
+    return held.get(method)
 
 
 if __name__ == "__main__":
