@@ -31,12 +31,12 @@ def which_hosts(present: Sequence[Host]) -> list[Host]:
 
 def which_folders(machine: Machine) -> tuple[list[str], list[str]]:
     """The folders the user grants, and those granted read-only."""
-    offers = [path for name in OFFERED if os.path.isdir(path := os.path.join(machine.home, name))]
+    offered = offers(machine)
     here = os.getcwd()
-    if here not in {machine.home, os.sep} and here not in offers and here.startswith(machine.home):
-        offers.insert(0, here)
+    if here not in {machine.home, os.sep} and here not in offered and here.startswith(machine.home):
+        offered.insert(0, here)
     print("\nWhich folders may it use? (Hosts that give folders of their own keep to those.)")
-    for number, offer in enumerate(offers, 1):
+    for number, offer in enumerate(offered, 1):
         print(f"  {number:>2}  {_short(offer, machine.home)}")
     print("One a line: a number or a path (Tab completes), `ro` in front for read-only; an empty line ends.")
     folders: list[str] = []
@@ -45,12 +45,18 @@ def which_folders(machine: Machine) -> tuple[list[str], list[str]]:
         while answer := input("folder> ").strip():
             only_read = Says.YES if answer.startswith("ro ") else Says.NO
             word = answer.removeprefix("ro ").strip()
-            path = offers[int(word) - 1] if word.isdecimal() and 0 < int(word) <= len(offers) else _absolute(word)
+            path = offered[int(word) - 1] if word.isdecimal() and 0 < int(word) <= len(offered) else _absolute(word)
             if not os.path.isdir(path):
                 print(f"`{word}` is not a folder.")
                 continue
             (read_only if only_read is Says.YES else folders).append(path)
     return list(dict.fromkeys(folders)), list(dict.fromkeys(read_only))
+
+
+def offers(machine: Machine) -> list[str]:
+    """The folders people mostly keep their own things in, as far as they are here."""
+    found = [path for name in OFFERED if os.path.isdir(path := os.path.join(machine.home, name))]
+    return [path for number, path in enumerate(found) if not any(os.path.samefile(path, p) for p in found[:number])]
 
 
 def agreed(changes: int) -> bool:

@@ -30,7 +30,7 @@ from rootcellar.hosts.places import HOSTS
 from rootcellar.hosts.plan import Foreign, Step
 from rootcellar.hosts.record import Records
 from rootcellar.hosts.where import Place, Scope, host_named, is_here, profile_places, project_place, user_places
-from rootcellar.setup_steps import Job, Outcome, Site, do_all, plan_all, repair_jobs, report_hosts
+from rootcellar.setup_steps import Job, Outcome, Site, do_all, plan_all, repair_jobs, report_hosts, user_files
 from rootcellar.setup_words import as_json, as_text, plan_as_text
 
 OK, REFUSED, USAGE = 0, 1, 2
@@ -137,7 +137,7 @@ def our_records() -> Records:
 def _install(chosen: argparse.Namespace, machine: Machine, records: Records) -> int:
     check_name(chosen.name)
     asked = _interactive(chosen) and not (chosen.host or chosen.all)
-    hosts = setup_asking.which_hosts(_present(machine)) if asked else _hosts(chosen, machine)
+    hosts = setup_asking.which_hosts(present(machine)) if asked else _hosts(chosen, machine)
     folders, read_only = _chosen_folders(chosen)
     if asked and not (folders or read_only):
         folders, read_only = setup_asking.which_folders(machine)
@@ -197,7 +197,7 @@ def _planned_and_done(chosen: argparse.Namespace, jobs: list[Job | Outcome], rec
 
 
 def _report(chosen: argparse.Namespace, machine: Machine, records: Records) -> int:
-    hosts = list(HOSTS) if chosen.all else _present(machine)
+    hosts = list(HOSTS) if chosen.all else present(machine)
     places = [place for host in hosts for place in _places(host, chosen, machine)]
     found = report_hosts(places, chosen.name, machine, records)
     print(as_json(found) if chosen.json else as_text(found, "" if hosts else "No host was found on this machine."))
@@ -239,7 +239,8 @@ def _interactive(chosen: argparse.Namespace) -> bool:
     return talks and not (chosen.yes or chosen.json or chosen.dry_run)
 
 
-def _present(machine: Machine) -> list[Host]:
+def present(machine: Machine) -> list[Host]:
+    """The hosts that are on this machine."""
     return [host for host in HOSTS if is_here(host, machine)]
 
 
@@ -249,37 +250,29 @@ def _hosts(chosen: argparse.Namespace, machine: Machine) -> list[Host]:
     if chosen.file:
         raise BadArgument("`--file` needs to know whose it is", "name the host with `--host`")
     if chosen.all or chosen.command == "uninstall":
-        return _present(machine)
+        return present(machine)
     raise BadArgument("no host was named", "say `--host NAME` or `--all`; `rootcellar hosts` shows what is here")
 
 
 def _places(host: Host, chosen: argparse.Namespace, machine: Machine) -> Iterable[Place | Outcome]:
     """The files of one host that this run is about; a host without any is an outcome of its own."""
-    try:
-        if getattr(chosen, "file", None):
-            return [Place(host, Scope.NAMED, os.path.abspath(os.path.expanduser(chosen.file)))]
-        if chosen.project:
+    if getattr(chosen, "file", None):
+        return [Place(host, Scope.NAMED, os.path.abspath(os.path.expanduser(chosen.file)))]
+    if chosen.project:
+        try:
             return [project_place(host, machine, os.path.abspath(os.path.expanduser(chosen.project)))]
-        found = user_places(host, machine)
-        if not found:
-            return [Outcome(host, "", "", refusal=_by_hand(host))]
-    except Refusal as refusal:
-        named = chosen.host if hasattr(chosen, "host") else ()
-        return [Outcome(host, "", "", refusal=refusal)] if named or not chosen.project else []
+        except Refusal as refusal:
+            return [Outcome(host, "", "", refusal=refusal)] if getattr(chosen, "host", ()) else []
     profiles = profile_places(host, machine) if getattr(chosen, "profiles", chosen.command == "hosts") else ()
-    return [*found, *profiles]
-
-
-def _by_hand(host: Host) -> Refusal:
-    where = f"{host.title} keeps its servers in its settings window"
-    return Refusal(where, f"paste there what `rootcellar print-config {host.id}` prints")
+    return [*user_files(host, machine), *profiles]
 
 
 def _chosen_folders(chosen: argparse.Namespace) -> tuple[list[str], list[str]]:
-    return [_folder(root) for root in chosen.root or ()], [_folder(root) for root in chosen.root_ro or ()]
+    return [folder(root) for root in chosen.root or ()], [folder(root) for root in chosen.root_ro or ()]
 
 
-def _folder(root: str) -> str:
+def folder(root: str) -> str:
+    """The absolute path of a folder that may be granted."""
     path = os.path.abspath(os.path.expanduser(root))
     if not ambient.is_directory(path):
         raise BadArgument(f"`{root}` is not a folder", "name folders that exist")
@@ -294,12 +287,18 @@ def _command(chosen: argparse.Namespace) -> tuple[str, str]:
     """The command to write, and what to tell about it."""
     if chosen.program:
         return launching.named_command(chosen.program), ""
+    looking = getattr(chosen, "dry_run", False) or chosen.command == "print-config"
+    if looking and launching.lasting_command(launching.running()) is None:
+        return str(Path.home() / ".local" / "bin" / "rootcellar"), ""
+    return our_command()
+
+
+def our_command() -> tuple[str, str]:
+    """The command of this very program that lasts, put in place first where it is not, and what to tell about it."""
     program = launching.running()
     command = launching.lasting_command(program)
     if command:
         bundle = launching.bundle_at_hand(program)
         return command, f"For Claude Desktop you can also open `{bundle}`." if bundle else ""
-    if getattr(chosen, "dry_run", False) or chosen.command == "print-config":
-        return str(Path.home() / ".local" / "bin" / "rootcellar"), ""
     command = launching.install_lasting(program)
     return command, f"Installed a lasting command: `{ambient.shown(command)}`."

@@ -12,7 +12,7 @@ from rootcellar.hosts.host import READ_ONLY_FLAG, Host, Launch, Machine, Says, c
 from rootcellar.hosts.plan import Act, Foreign, State, Step, inspected, install_step, uninstall_step
 from rootcellar.hosts.record import Record, Records
 from rootcellar.hosts.tree import Value
-from rootcellar.hosts.where import Place, Scope, host_named, remarks
+from rootcellar.hosts.where import Place, Scope, host_named, remarks, user_places
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,19 @@ class Outcome:
     def refused(self) -> bool:
         """Whether something is not as asked."""
         return self.refusal is not None
+
+
+def user_files(host: Host, machine: Machine) -> list[Place | Outcome]:
+    """The files to write for this user; a host without any, or with too many, is an outcome already."""
+    try:
+        found = user_places(host, machine)
+    except Refusal as refusal:
+        return [Outcome(host, "", "", refusal=refusal)]
+    if found:
+        return list(found)
+    by_hand = f"{host.title} keeps its servers in its settings window"
+    hint = f"paste there what `rootcellar print-config {host.id}` prints"
+    return [Outcome(host, "", "", refusal=Refusal(by_hand, hint))]
 
 
 def launch_like(record: Record, command: str) -> Launch:

@@ -43,23 +43,24 @@ def as_json(found: Sequence[Step | Outcome] | dict[str, Any]) -> str:
     """The same facts for programs."""
     if isinstance(found, dict):
         return json.dumps(found, indent=2, ensure_ascii=False)
-    return json.dumps({"hosts": [_facts(item) for item in found]}, indent=2, ensure_ascii=False)
+    return json.dumps({"hosts": [facts(item) for item in found]}, indent=2, ensure_ascii=False)
 
 
-def _facts(item: Step | Outcome) -> dict[str, Any]:
+def facts(item: Step | Outcome) -> dict[str, Any]:
+    """One planned step or outcome, for programs."""
     if isinstance(item, Step):
         return {
             "host": item.place.host.id, "title": item.place.host.title, "file": item.place.path,
             "scope": item.place.scope.value, "act": item.act.value, "status": "planned", "diff": item.diff(),
         }  # fmt: skip
-    facts: dict[str, Any] = {
+    told: dict[str, Any] = {
         "host": item.host.id, "title": item.host.title, "file": item.file, "act": item.act,
         "status": "refused" if item.refusal else item.status, "details": list(item.details),
     }  # fmt: skip
     if item.refusal:
-        facts |= {"why": item.refusal.message, "hint": item.refusal.hint, "reason": item.refusal.reason}
+        told |= {"why": item.refusal.message, "hint": item.refusal.hint, "reason": item.refusal.reason}
     if item.command:
-        facts["command"] = list(item.command)
+        told["command"] = list(item.command)
     if item.proof:
-        facts["proof"] = dataclasses.asdict(item.proof)
-    return facts
+        told["proof"] = dataclasses.asdict(item.proof)
+    return told
