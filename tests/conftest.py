@@ -41,7 +41,7 @@ SLOW = {
         "test_worker",
     },
     "text": {"test_search", "test_walled"},
-    "tools": {"test_bounds", "test_cancel", "test_roots"},
+    "tools": {"test_bounds", "test_cancel", "test_roots", "test_slow_sql"},
 }
 
 

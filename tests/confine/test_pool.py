@@ -31,7 +31,8 @@ from rootcellar.errors import Busy, Failed, NotFound
 from rootcellar.policy import Access
 
 needs_landlock = pytest.mark.skipif(not _landlock.support().abi, reason=f"no Landlock: {_landlock.support().why_not}")
-EVERY_THREAD = limits.QUICK_THREADS + limits.LONG_THREADS
+GROWN = limits.DATABASE_THREADS + 7
+EVERY_THREAD = limits.QUICK_THREADS + limits.LONG_THREADS + GROWN
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def eventually(condition: object, seconds: float = 5.0) -> bool:
 
 
 @needs_landlock
-def test_every_thread_of_both_lanes_is_held_to_the_roots(pools: Pools, root: Held, base: pathlib.Path) -> None:
+def test_every_thread_of_all_lanes_is_held_to_the_roots(pools: Pools, root: Held, base: pathlib.Path) -> None:
     gate = threading.Barrier(EVERY_THREAD)
 
     def look() -> tuple[str, bool, int]:
@@ -95,7 +96,11 @@ def test_every_thread_of_both_lanes_is_held_to_the_roots(pools: Pools, root: Hel
 
     futures = [
         pools.run([root], lane, look)
-        for lane, count in ((Lane.QUICK, limits.QUICK_THREADS), (Lane.LONG, limits.LONG_THREADS))
+        for lane, count in (
+            (Lane.QUICK, limits.QUICK_THREADS),
+            (Lane.LONG, limits.LONG_THREADS),
+            (Lane.DATABASE, GROWN),  # one that its own threads let grow
+        )
         for _ in range(count)
     ]
     seen = [future.result(10) for future in futures]

@@ -195,8 +195,10 @@ def test_a_cancelled_query_ends_within_a_moment(yard: Yard, sql: str) -> None:
 
 def test_a_slow_query_delays_no_other_on_the_same_database(yard: Yard) -> None:
     many(yard)
+    taken = Taken()
     database = yard.open("a.db")
-    slow = threading.Thread(target=lambda: pytest.raises(errors.TimedOut, database.query, Query(ENDLESS, seconds=3)))
+    endless = yard.open("a.db", cancel=taken)
+    slow = threading.Thread(target=lambda: pytest.raises(errors.Cancelled, endless.query, Query(ENDLESS, seconds=60)))
     slow.start()
     time.sleep(0.3)
     database.query(Query("SELECT 1"))
@@ -205,6 +207,7 @@ def test_a_slow_query_delays_no_other_on_the_same_database(yard: Yard) -> None:
         database.query(Query("SELECT * FROM t WHERE id = 3"))
     assert time.monotonic() - started < 1.5
     assert slow.is_alive()
+    taken.cancelled = True
     slow.join()
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from driver import ERAS, Host
+from rootcellar.tools.databases import DATABASES
 
 
 @pytest.fixture(scope="module", params=ERAS)
@@ -108,3 +113,32 @@ def test_a_value_that_sqlite_cannot_hold_is_refused_and_no_worker_dies_of_it(hos
 @pytest.mark.parametrize("value", [2**63 - 1, -(2**63), 1.5, "é", None, True], ids=str)
 def test_a_value_that_sqlite_can_hold_is_bound(host: Host, value: object) -> None:
     assert "1 row" in host.text("query_database", database="shop.db", sql="SELECT ? AS v", params=[value])
+
+
+def test_an_image_that_is_the_only_cell_is_shown(host: Host, root: Path) -> None:
+    sink = io.BytesIO()
+    Image.new("RGB", (8, 6), "red").save(sink, "PNG")
+    path = root / f"{host.era}-covers.db"
+    with closing(sqlite3.connect(path)) as made:
+        made.execute("CREATE TABLE album (id INTEGER PRIMARY KEY, cover BLOB)")
+        rows = [(1, sink.getvalue()), (2, b"\x89PNG\r\n\x1a\n damaged"), (3, b"no image")]
+        made.executemany("INSERT INTO album VALUES (?, ?)", rows)
+        made.commit()
+    one = "SELECT cover FROM album WHERE id = ?"
+    shown = host.call("query_database", database=path.name, sql=one, params=[1])["content"]
+    assert (shown[0]["type"], shown[0]["mimeType"]) == ("image", "image/png")
+    assert base64.b64decode(shown[0]["data"]) == sink.getvalue()
+    assert "cover" in shown[1]["text"]
+    assert "8 x 6 pixels" in shown[1]["text"]
+    told = host.text("query_database", database=path.name, sql="SELECT id, cover FROM album")
+    assert "image/png 89504e47" in told
+    damaged = host.text("query_database", database=path.name, sql=one, params=[2])
+    assert "<blob 16 bytes image/png" in damaged
+    assert "not shown" in damaged
+    assert "<blob 8 bytes 6e6f" in host.text("query_database", database=path.name, sql=one, params=[3])
+
+
+def test_the_tools_of_databases_are_few_and_small() -> None:
+    sizes = [len(json.dumps(tool.spec(), separators=(",", ":"))) + 1 for tool in DATABASES.tools]
+    assert len(sizes) <= 8
+    assert sum(sizes) <= 4_500

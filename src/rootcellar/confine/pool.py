@@ -5,8 +5,8 @@ and restricted when it is made: the first restricts itself and starts the others
 thread of a pool can exist outside the wall. If the wall cannot be raised where the kernel has one, there is no pool:
 the call is refused. Where the kernel has none the threads work unrestricted and `Pool.wall` says why.
 
-Two lanes keep long work from starving short calls. A thread stuck for good in a dead network mount is replaced by a
-spare and, being a daemon, never holds up the exit of the process.
+Lanes keep long work from starving short calls, and what waits for a database from starving either. A thread stuck for
+good in a dead network mount is replaced by a spare and, being a daemon, never holds up the exit of the process.
 
 A restricted thread cannot read the interpreter's own files, so nothing may be imported there for the first time:
 `_warm` loads what work on files needs, before the first pool.
@@ -35,10 +35,11 @@ T = TypeVar("T")
 
 
 class Lane(Enum):
-    """Which threads do the work: short calls never queue behind long ones."""
+    """Which threads do the work: short calls never queue behind long ones, and those that wait hold up neither."""
 
     QUICK = "quick"
     LONG = "long"
+    DATABASE = "database"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,16 @@ class _Line:
 
     threads_wanted: int
     stuck_s: float
+    threads_max: int = 0  # a lane whose calls only wait grows while none of its threads is free
     tasks: queue.SimpleQueue[Task | None] = field(default_factory=queue.SimpleQueue)
     threads: int = 0
     spares: int = 0
     waiting: int = 0
     busy_since: dict[int, float] = field(default_factory=dict)
+
+    def must_grow(self) -> bool:
+        """Whether nobody is left to take the next call, and one more may."""
+        return len(self.busy_since) >= self.threads and self.threads < self.threads_max
 
     def able(self, now: float) -> int:
         """How many threads are not stuck at one task."""
@@ -90,6 +96,7 @@ class Pool:
         self._lines = {
             Lane.QUICK: _Line(limits.QUICK_THREADS, limits.STUCK_QUICK_S),
             Lane.LONG: _Line(limits.LONG_THREADS, limits.STUCK_LONG_S),
+            Lane.DATABASE: _Line(limits.DATABASE_THREADS, limits.STUCK_LONG_S, limits.DATABASE_THREADS_MAX),
         }
         self._allowances: list[Allowance] = []
         try:
@@ -200,6 +207,10 @@ class Pool:
             with self._lock:
                 line.waiting -= 1
                 line.busy_since[me] = now()
+                if grows := line.must_grow():
+                    line.threads += 1
+            if grows:
+                self._grow(lane)
             task.run()
             del task  # an idle thread keeps no call, argument or result alive
             with self._lock:
@@ -213,6 +224,13 @@ class Pool:
         with self._lock:
             line.threads -= 1
             self._let_go_when_empty()
+
+    def _grow(self, lane: Lane) -> None:
+        """One more thread for the lane, started from one of its own: it inherits the restriction."""
+        try:
+            start_thread(lambda: self._work(lane), f"rootcellar-{lane.value}")
+        except OSError:
+            self._count(lane, -1)
 
     def _let_go_when_empty(self) -> None:
         """Close the handles when the last thread has gone: until then a spare may need them. Call with the lock."""

@@ -23,7 +23,7 @@ from rootcellar.sqlite.header import Header, Sort
 from rootcellar.sqlite.pool import Pool
 from rootcellar.sqlite.process import SILENT, Cancel, Listener, Lost, Never, Watching, Worker
 from rootcellar.sqlite.results import Changed, Checked, Exported, Found, Imported, Listing, Plan
-from rootcellar.sqlite.rows import Cells, Page
+from rootcellar.sqlite.rows import Cells, Page, picture_of
 from rootcellar.sqlite.statement import Profile
 from rootcellar.sqlite.transfer import Import
 from rootcellar.sqlite.wire import Cell, Json
@@ -165,7 +165,12 @@ class Database:
         if told.get("cursor"):
             self.databases.remember(transfer.statement_id(sql, params), sql, params)
         return Page(
-            tuple(told["columns"]), tuple(told["lines"]), told["cut"], told.get("cursor", ""), tuple(told["notes"])
+            tuple(told["columns"]),
+            tuple(told["lines"]),
+            told["cut"],
+            told.get("cursor", ""),
+            tuple(told["notes"]),
+            picture_of([[told.get("image")]]),
         )
 
     def cells(self, query: Query) -> Cells:

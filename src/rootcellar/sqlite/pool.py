@@ -50,6 +50,7 @@ class Pool:
         self._changed = threading.Condition()
         self._idle: dict[object, list[Worker]] = {}
         self._working: dict[object, int] = {}
+        self._waiting: dict[object, int] = {}
         self._calls: set[int] = set()
         self._watched: dict[int, _Call] = {}
         self._spare: list[Worker] = []
@@ -110,25 +111,15 @@ class Pool:
 
     def _take(self, key: object, most: int, cancel: Cancel) -> Worker:
         with self._changed:
-            while True:
-                if self._closed:
-                    raise errors.Cancelled("the server is ending")
-                if cancel.cancelled:
-                    raise errors.Cancelled("the request was taken back")
-                if idle := self._idle.get(key):
-                    worker = idle.pop()
-                    if worker.process.poll() is not None:  # it died between two calls
-                        worker.doomed = True
-                        self._count -= 1
-                        self._errands.put((partial(self._end, worker), queue.SimpleQueue()))
-                        continue
-                    self._working[key] = self._working.get(key, 0) + 1
-                    return worker
-                if self._working.get(key, 0) < most and (self._count < limits.WORKERS_MAX or self._drop_one()):
-                    self._working[key] = self._working.get(key, 0) + 1
-                    self._count += 1
-                    break
-                self._changed.wait(_WAIT_S)
+            self._queue_up(key)
+            try:
+                worker = self._next(key, most, cancel)
+            finally:
+                self._waiting[key] -= 1
+                if not self._waiting[key]:
+                    del self._waiting[key]
+            if worker is not None:
+                return worker
             if self._spare:
                 spare = self._spare.pop()
                 self._errands.put((self._make_spare, queue.SimpleQueue()))
@@ -140,6 +131,44 @@ class Pool:
             raise
         self._errands.put((self._make_spare, queue.SimpleQueue()))
         return worker
+
+    def _queue_up(self, key: object) -> None:
+        """One database holds no more callers than it may: others' calls need threads too. With the lock."""
+        waiting = self._waiting.get(key, 0)
+        if waiting >= limits.WORKER_WAITING_MAX:
+            raise errors.Busy(f"{waiting} other calls wait for this database", "try again when they are answered")
+        self._waiting[key] = waiting + 1
+
+    def _next(self, key: object, most: int, cancel: Cancel) -> Worker | None:
+        """A worker that is free now or in a while; None when a new one may be started. With the lock."""
+        until = time.monotonic() + limits.WORKER_WAIT_S
+        while True:
+            if self._closed:
+                raise errors.Cancelled("the server is ending")
+            if cancel.cancelled:
+                raise errors.Cancelled("the request was taken back")
+            if idle := self._idle.get(key):
+                worker = idle.pop()
+                if worker.process.poll() is not None:  # it died between two calls
+                    worker.doomed = True
+                    self._count -= 1
+                    self._errands.put((partial(self._end, worker), queue.SimpleQueue()))
+                    continue
+                self._working[key] = self._working.get(key, 0) + 1
+                return worker
+            if self._may_start(key, most):
+                self._working[key] = self._working.get(key, 0) + 1
+                self._count += 1
+                return None
+            if time.monotonic() > until:
+                raise errors.Busy("other calls keep this database busy", "try again when they are answered")
+            self._changed.wait(_WAIT_S)
+
+    def _may_start(self, key: object, most: int) -> bool:
+        """Whether there is room for one more worker of this database; its first may take the room kept for firsts."""
+        working = self._working.get(key, 0)
+        room = limits.WORKERS_MAX - (limits.WORKERS_RESERVED if working else 0)
+        return working < most and (self._count < room or (self._count == room and self._drop_one()))
 
     def _give_back(self, key: object, worker: Worker) -> None:
         with self._changed:

@@ -20,7 +20,7 @@ from rootcellar import errors, limits
 from rootcellar.sqlite import ground, lexer
 from rootcellar.sqlite.engine import Budget, Fetched
 from rootcellar.sqlite.marks import Cursor, statement_id
-from rootcellar.sqlite.rows import line
+from rootcellar.sqlite.rows import line, picture_of
 from rootcellar.sqlite.wire import BadText, Cell, Json
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ async def _page(session: Session, sql: str, params: Any, budget: Budget, at: Cur
         skip = (at.skip if at else 0) + len(lines)
         after = last if isinstance(last, int) else None
         answer["cursor"] = Cursor(statement_id(sql, params), mark, skip, after).text()
+    elif (image := picture_of(fetched)) is not None:
+        answer["image"] = image.data
     if at is not None and at.mark != mark:
         answer["notes"].append("The database has changed since the first page: rows may be missing or come twice.")
     return answer

@@ -33,6 +33,7 @@ _NAME: Final = re.compile(rf"[^|{_ODD_CHARACTERS}]+")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?)?")
 _MAGIC: Final = (
     (b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"), (b"BM", "image/bmp"),
+    (b"II*\x00", "image/tiff"), (b"MM\x00*", "image/tiff"),
     (b"%PDF-", "application/pdf"), (b"PK\x03\x04", "application/zip"), (b"\x1f\x8b", "application/gzip"),
     (b"SQLite format 3\x00", "application/vnd.sqlite3"), (b"OggS", "audio/ogg"), (b"ID3", "audio/mpeg"),
     (b"fLaC", "audio/flac"),
@@ -43,6 +44,8 @@ def blob_kind(value: bytes) -> str:
     """The media type that the first bytes show; empty when none is known."""
     if value[:4] == b"RIFF" and value[8:12] == b"WEBP":
         return "image/webp"
+    if value[4:12] == b"ftypavif":
+        return "image/avif"
     return next((kind for magic, kind in _MAGIC if value.startswith(magic)), "")
 
 
@@ -107,6 +110,23 @@ class Cells:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A blob that is an image, and its media type."""
+
+    kind: str
+    data: bytes = field(repr=False)
+
+
+def picture_of(rows: Sequence[Sequence[Cell]]) -> Picture | None:
+    """The image, where it is the only cell there is."""
+    cell = rows[0][0] if len(rows) == 1 and len(rows[0]) == 1 else None
+    if not isinstance(cell, bytes) or isinstance(cell, BadText) or len(cell) > limits.MEDIA_BYTES_MAX:
+        return None
+    kind = blob_kind(cell)
+    return Picture(kind, cell) if kind.startswith("image/") else None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Rows for reading: a line each, the budget that cut them, and the cursor that continues them."""
 
@@ -115,6 +135,7 @@ class Page:
     cut: str = ""
     cursor: str = ""
     notes: tuple[str, ...] = field(default=())
+    image: Picture | None = field(default=None, repr=False)
 
     def text(self) -> str:
         """The answer as it is sent."""

@@ -1,4 +1,7 @@
-"""Tools over SQLite databases: each call goes to a worker process that stands in the database's own directory."""
+"""Tools over SQLite databases: each call goes to a worker process that stands in the database's own directory.
+
+A call only waits for its worker, so these tools have a lane of their own: slow SQL holds up no search in files.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ from pydantic import Field, WithJsonSchema
 
 from rootcellar import limits
 from rootcellar.confine import Lane
-from rootcellar.errors import BadArgument
+from rootcellar.errors import BadArgument, NotText, TooLarge
 from rootcellar.policy import Effect
-from rootcellar.sqlite import Database, Databases, Import, Query, Run
-from rootcellar.tools.answers import Said
+from rootcellar.sqlite import Database, Databases, Import, Page, Query, Run
+from rootcellar.text import media
+from rootcellar.tools.answers import Said, Shown
 from rootcellar.toolset import Call, Toolset
 
 DATABASES = Toolset("databases")
@@ -21,7 +25,7 @@ _OPEN: Final = Databases()
 
 Params = Annotated[
     list[Any] | dict[str, Any] | None,
-    WithJsonSchema({"type": ["array", "object"], "description": "values for `?` or `:name`"}),
+    WithJsonSchema({"type": ["array", "object"], "description": "for `?` or `:name`"}),
 ]
 _INT64: Final = 1 << 63
 Rows = Annotated[int, Field(ge=1, le=limits.QUERY_ROWS_MAX)]
@@ -44,12 +48,12 @@ def _opened(call: Call, database: str) -> Database:
 
 @DATABASES.tool("List databases", Effect.READ, Lane.LONG)
 def list_databases(call: Call, *, path: str = ".") -> Said:
-    """Find the SQLite databases in a folder, whatever they are called: size, tables, encrypted, WAL."""
+    """Find the SQLite databases in a folder, whatever their names: size, tables, encrypted, WAL."""
     found = _OPEN.list(call.roots.entry(path), call.cancel)
     return Said(text="\n".join(one.line() for one in found), note=f"[{len(found):,} databases]")
 
 
-@DATABASES.tool("Describe a database", Effect.READ, Lane.LONG)
+@DATABASES.tool("Describe a database", Effect.READ, Lane.DATABASE)
 def describe_database(
     call: Call,
     *,
@@ -59,12 +63,12 @@ def describe_database(
     check: Annotated[bool, Field(description="check its integrity instead")] = False,
 ) -> Said:
     """See the schema: tables, columns, keys, indexes, row counts; of one `table` also its SQL and sample rows. Do it
-    before the first query."""
+    before querying."""
     opened = _opened(call, database)
     return Said(text=opened.check().text() if check else opened.describe(table, samples))
 
 
-@DATABASES.tool("Query a database", Effect.READ, Lane.LONG)
+@DATABASES.tool("Query a database", Effect.READ, Lane.DATABASE)
 def query_database(
     call: Call,
     *,
@@ -73,44 +77,55 @@ def query_database(
     params: Params = None,
     limit: Rows = limits.QUERY_ROWS_DEFAULT,
     cursor: str = "",
-    explain: Annotated[bool, Field(description="the plan, and missing indexes; nothing is run")] = False,
-) -> Said:
-    """Read with one SELECT; nothing can be changed. Long results come in pages: send the `cursor` back for the next.
-    Bind values with params."""
+    explain: Annotated[bool, Field(description="the plan and missing indexes; nothing is run")] = False,
+) -> Said | Shown:
+    """Read with one SELECT; nothing is changed. Long results come in pages: send `cursor` back for the next. An image
+    selected alone is shown."""
     opened = _opened(call, database)
     if explain:
         return Said(text=opened.explain(sql, _bound(params)).text())
     if not sql and not cursor:
         raise BadArgument("`sql` is missing", "send a SELECT, or the cursor of one")
-    return Said(text=opened.query(Query(sql, _bound(params), limit, cursor)).text())
+    return _shown(opened.query(Query(sql, _bound(params), limit, cursor)))
 
 
-@DATABASES.tool("Change a database", Effect.DESTROY, Lane.LONG)
+def _shown(page: Page) -> Said | Shown:
+    """A page as text; the image where it is the only cell and can be shown."""
+    if page.image is None:
+        return Said(text=page.text())
+    try:
+        made = media.image(page.image.data, page.image.kind)
+    except (NotText, TooLarge) as why:
+        return Said(text=page.text(), note=f"[not shown: {why.message}]")
+    return Shown(kind="image", mime=made.mime, data=made.data, note=f"[{page.columns[0]}: {made.note}]")
+
+
+@DATABASES.tool("Change a database", Effect.DESTROY, Lane.DATABASE)
 def change_database(
     call: Call, *, database: str, sql: str, params: Params = None, dry_run: bool = False, create: bool = False
 ) -> Said:
-    """Run one statement, or a script, in one transaction, all or nothing. dry_run runs it, tells what it would change
-    and takes it back. create makes a new database file."""
+    """Run a statement or script in one transaction, all or nothing. dry_run tells what it would change and takes it
+    back. create makes a new database."""
     entry = call.roots.entry(database)
     opened = _OPEN.create(entry, call.cancel) if create else _OPEN.open(entry, call.cancel)
     return Said(text=opened.change(sql, _bound(params), Run.DRY if dry_run else Run.KEEP).text())
 
 
-@DATABASES.tool("Import a table", Effect.WRITE, Lane.LONG)
+@DATABASES.tool("Import a table", Effect.WRITE, Lane.DATABASE)
 def import_table(
     call: Call,
     *,
     database: str,
     path: str,
     table: str,
-    skip_bad: Annotated[bool, Field(description="leave bad rows out instead of refusing all")] = False,
+    skip_bad: Annotated[bool, Field(description="leave bad rows out, not refuse all")] = False,
 ) -> Said:
-    """Put the rows of a CSV, TSV, JSON or JSONL file into a table, which is made if it is not there."""
+    """Put the rows of a CSV, TSV, JSON or JSONL file into a table, made if missing."""
     wanted = Import(table=table, skip_bad=skip_bad)
     return Said(text=_opened(call, database).import_file(call.roots.entry(path), wanted, call.progress).text())
 
 
-@DATABASES.tool("Export rows", Effect.WRITE, Lane.LONG)
+@DATABASES.tool("Export rows", Effect.WRITE, Lane.DATABASE)
 def export_table(
     call: Call,
     *,
@@ -119,9 +134,9 @@ def export_table(
     sql: str = "",
     table: str = "",
     params: Params = None,
-    format: Literal["csv", "tsv", "jsonl", "markdown", "sqlite"] | None = None,  # noqa: A002 - its name on the wire
+    format: Literal["csv", "tsv", "json", "jsonl", "markdown", "sqlite"] | None = None,  # noqa: A002 - its name on the wire
 ) -> Said:
-    """Write a table, or the rows of a SELECT, into a new file; its name says the format, or `format` does."""
+    """Write a table, or the rows of a SELECT, into a new file, in the format of its name or `format`."""
     opened = _opened(call, database)
     if bool(sql) == bool(table):
         raise BadArgument("give `sql` or `table`", "one of them says what to export")
@@ -131,13 +146,13 @@ def export_table(
     return Said(text=done.text())
 
 
-@DATABASES.tool("Back up a database", Effect.WRITE, Lane.LONG)
+@DATABASES.tool("Back up a database", Effect.WRITE, Lane.DATABASE)
 def backup_database(call: Call, *, database: str, path: str) -> Said:
-    """Copy a whole database into a new file, consistently, also while other programs use it."""
+    """Copy a database into a new file, consistently, even while in use."""
     return Said(text=_opened(call, database).backup(call.roots.entry(path), call.progress).text())
 
 
-@DATABASES.tool("Search a database", Effect.READ, Lane.LONG)
+@DATABASES.tool("Search a database", Effect.READ, Lane.DATABASE)
 def search_database(call: Call, *, database: str, word: str, limit: Rows = limits.QUERY_ROWS_DEFAULT) -> Said:
     """Find a word in every text column of every table, full-text indexes first."""
     return Said(text=_opened(call, database).search(word, limit).text())
