@@ -168,7 +168,9 @@ class Pool:
         """Whether there is room for one more worker of this database; its first may take the room kept for firsts."""
         working = self._working.get(key, 0)
         room = limits.WORKERS_MAX - (limits.WORKERS_RESERVED if working else 0)
-        return working < most and (self._count < room or (self._count == room and self._drop_one()))
+        if working >= most or sum(self._working.values()) >= room:
+            return False
+        return self._count < limits.WORKERS_MAX or self._drop_one()
 
     def _give_back(self, key: object, worker: Worker) -> None:
         with self._changed:
