@@ -14,6 +14,7 @@ Refusal
 ├── NoSpace         the disk, or a quota, is full
 ├── Busy            out of descriptors or memory for now, or locked by another program
 ├── TooLarge        over a named limit
+│   └── TooLargeToKeep  what a change would replace cannot be kept for its undo
 ├── Stale           the file is no longer the version the caller saw
 ├── NotText         bytes that no text encoding explains
 ├── NoMatch         the text to replace is not there, or not once
@@ -141,6 +142,12 @@ class TooLarge(Refusal):
     """Over a named limit."""
 
     reason = "too_big"
+
+
+class TooLargeToKeep(TooLarge):
+    """What a change would replace cannot be kept for its undo; nothing has changed."""
+
+    reason = "too_large_to_keep"
 
 
 class Stale(Refusal):

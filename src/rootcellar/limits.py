@@ -95,3 +95,13 @@ PAGE_SILENT_S: Final = 180.0  # browsers wake a hidden tab once a minute
 PAGE_LIFE_S: Final = 3_600.0  # nobody sets up for an hour
 PAGE_REQUEST_S: Final = 10.0  # one request over loopback, head and body
 PAGE_BODY_BYTES_MAX: Final = 64 * KIB  # a choice of hosts and folders, or a key
+
+# The journal
+JOURNAL_BYTES_MAX: Final = 1_024 * MIB  # in all, as stored; the oldest changes go first
+JOURNAL_AGE_S: Final = 30 * 86_400.0  # as long as a desktop's trash keeps things
+JOURNAL_CONTENT_BYTES_MAX: Final = 256 * MIB  # one content; what is larger is told before the change
+JOURNAL_INLINE_BYTES_MAX: Final = 16 * KIB  # below it a content lies in the index: a file would cost one more flush
+JOURNAL_WHOLE_BYTES_MAX: Final = 4 * MIB  # a replaced file up to here is kept whole, above only what differs
+JOURNAL_HASH_BYTES_MAX: Final = 64 * MIB  # above it identity, size and time say whether a file is as we left it
+JOURNAL_PAGE: Final = 50  # changes in one page of `list_changes`
+JOURNAL_STEPS_MAX: Final = 10_000  # of one change

@@ -18,8 +18,9 @@ import pytest
 
 from confine.yard import Place, backends, open_descriptors
 from rootcellar.confine._open import Backend
+from rootcellar.confine.ground import Ground
 from rootcellar.confine.resolve import Ending, find
-from rootcellar.confine.roots import Grant, Ground, Root
+from rootcellar.confine.roots import Grant, Root
 from rootcellar.errors import LinkLoop, OutsideRoots, Refusal
 from rootcellar.policy import Policy
 

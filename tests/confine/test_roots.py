@@ -259,7 +259,7 @@ def test_bad_names_in_absolute_paths_are_bad_names(place: Place) -> None:
 
 
 def test_memory_of_names_is_bounded(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confine.roots, "_REMEMBERED_MAX", 10)
+    monkeypatch.setattr(confine.ground, "_REMEMBERED_MAX", 10)
     for number in range(30):
         (place.root / str(number)).mkdir()
         opened(place, f"root/{number}")

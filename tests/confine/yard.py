@@ -9,7 +9,8 @@ import textwrap
 from pathlib import Path
 
 from rootcellar.confine._open import Backend
-from rootcellar.confine.roots import Grant, Ground, Roots
+from rootcellar.confine.ground import Ground
+from rootcellar.confine.roots import Grant, Roots
 from rootcellar.policy import Access, Policy
 
 

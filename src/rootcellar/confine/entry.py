@@ -13,76 +13,33 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from rootcellar.confine import copying, names, removal, trash, write
 from rootcellar.confine._open import DRAFT_PREFIX, Kind, Overwrite, Stat, shut
+from rootcellar.confine.content import Content, Listed
 from rootcellar.confine.refusals import read_only, spoken, wrong_kind
 from rootcellar.confine.resolve import Ending, Place, Trail, find
 from rootcellar.confine.walk import Cancel, Details, Walked, walk_below
+from rootcellar.confine.witness import UNWATCHED, Witness
 from rootcellar.errors import BadName, NotFound, Refusal, Sealed, TooLarge
 from rootcellar.policy import Access
 
 if TYPE_CHECKING:
     from rootcellar.confine.roots import Root
 
-_CHUNK: Final = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """One name of a directory, described by the directory's own handle; `name` is raw, `shown` is for people."""
-
-    name: str
-    stat: Stat
-    sealed: bool
-
-    @property
-    def shown(self) -> str:
-        """The name for people and models."""
-        return names.shown(self.name)
-
-
-class Content:
-    """An open regular file, read at any place; closed at the end of its `with` block."""
-
-    __slots__ = ("fd", "stat")
-
-    def __init__(self, fd: int, stat: Stat) -> None:
-        self.fd, self.stat = fd, stat
-
-    @property
-    def size(self) -> int:
-        """How many bytes it held when it was opened."""
-        return self.stat.size
-
-    def read_at(self, offset: int, count: int) -> bytes:
-        """Up to `count` bytes from `offset`; fewer only at the end of the file."""
-        parts, at = [], offset
-        while count > 0 and (part := write.read_at(self.fd, at, min(count, _CHUNK))):
-            parts.append(part)
-            at += len(part)
-            count -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def version(self, cancel: Cancel | None = None) -> str:
-        """The version of these bytes; see `version_of`."""
-        return write.version_at(self.fd, cancel)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        shut(self.fd)
-
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A name inside a root; `parts` are as asked for, or `Exact` as the disk has them; also `..`, and a last `.`."""
+    """A name inside a root; `parts` are as asked for, or `Exact` as the disk has them; also `..`, and a last `.`.
+
+    Every change is told to the `witness` before it is real (see `witness.py`).
+    """
 
     root: Root
     parts: tuple[str, ...]
+    witness: Witness = field(default=UNWATCHED, repr=False, compare=False)
 
     # Names
 
@@ -103,7 +60,7 @@ class Entry:
     def parent(self) -> Entry:
         """The directory above, as spelled; the root's is itself."""
         plain = self._plain()
-        return Entry(self.root, (*plain, "..") if plain and plain[-1] == ".." else plain[:-1])
+        return Entry(self.root, (*plain, "..") if plain and plain[-1] == ".." else plain[:-1], self.witness)
 
     def child(self, name: str) -> Entry:
         """Give the entry of a raw name (as `list` and `walk` give them) in this directory."""
@@ -113,7 +70,11 @@ class Entry:
 
     def below(self, raw: tuple[str, ...]) -> Entry:
         """Give the entry at raw names below this directory."""
-        return Entry(self.root, self._plain() + tuple(map(names.Exact, raw)))
+        return Entry(self.root, self._plain() + tuple(map(names.Exact, raw)), self.witness)
+
+    def at(self, real: tuple[str, ...]) -> Entry:
+        """Give the entry at a real place in this root, as a walk to it found it."""
+        return Entry(self.root, tuple(map(names.Exact, real)), self.witness)
 
     def _plain(self) -> tuple[str, ...]:
         return self.parts[:-1] if self.parts[-1:] == (".",) else self.parts
@@ -176,7 +137,7 @@ class Entry:
         if self.lstat().kind is not Kind.LINK:
             raise wrong_kind(Kind.OTHER, names.clipped(str(self)))
         with self.find(Ending.NEW) as place:
-            return Entry(self.root, ()).below(place.parts)
+            return self.at(place.parts)
 
     def list(self) -> list[Listed]:
         """Every name in this directory, sorted, each described while the directory is open."""
