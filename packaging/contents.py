@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path, PurePosixPath
 
+sys.path.insert(0, str(Path(__file__).parent / "inside"))
+
+import inert
+
 # Whose version is asked at run time (`importlib.metadata`).
 METADATA: tuple[str, ...] = ()
 
@@ -17,6 +21,7 @@ _IMAGES = ("Avif", "Bmp", "Gif", "Ico", "Jpeg", "Mpo", "Png", "Ppm", "Tiff", "We
 
 # Imported somewhere, never reached by what we do.
 EXCLUDED = [
+    *inert.MODULES,
     # the standard library's tests, tools, windows and consoles
     "test", "unittest", "doctest", "pydoc", "pydoc_data", "lib2to3", "distutils", "ensurepip", "venv", "idlelib",
     "tkinter", "_tkinter", "turtle", "turtledemo", "curses", "_curses", "readline", "dbm", "xmlrpc", "pdb", "cmd",
