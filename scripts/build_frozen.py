@@ -90,7 +90,7 @@ def build(out: Path, python: Path = Path(sys.executable)) -> Path:
         raise BuildError("PyInstaller failed: the lines above say why")
     fresh = work / "dist" / "rootcellar"
     mend(fresh)
-    build_bill.write(fresh)
+    build_bill.write(fresh, inside, work / "work", version(), epoch())
     made = out / f"rootcellar-{version()}-{target()}"
     shutil.rmtree(made, ignore_errors=True)
     fresh.rename(made)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 ModuleType = type(sys)
 MODULES = (
-    "click", "h11", "httpcore2", "httpx2", "jwt", "multipart", "python_multipart", "sse_starlette", "starlette",
-    "truststore", "uvicorn",
+    "ssl", "_ssl", "click", "h11", "httpcore2", "httpx2", "jwt", "multipart", "python_multipart", "sse_starlette",
+    "starlette", "truststore", "uvicorn",
     "mcp.client", "mcp.server._streamable_http_modern", "mcp.server.auth.handlers", "mcp.server.auth.json_response",
     "mcp.server.auth.middleware.bearer_auth", "mcp.server.auth.middleware.client_auth", "mcp.server.auth.routes",
     "mcp.server.mcpserver", "mcp.server.sse", "mcp.server.stdio", "mcp.server.streamable_http",

@@ -64,12 +64,22 @@ def lasting_command(program: Running) -> str | None:
     """The absolute command that starts this program and stays; None where it first must be installed."""
     if program.origin in {Origin.UVX, Origin.PIPX_RUN}:
         return None
-    if not os.access(program.script, os.X_OK):
+    script = program.script
+    if program.origin is Origin.FROZEN and (base := placed(program.prefix)):
+        script = str(Path(base, "current", _SCRIPT))  # whichever version is current when a host starts it
+    if not os.access(script, os.X_OK):
         return None
     found = shutil.which("rootcellar")
-    if found and os.path.isabs(found) and os.path.realpath(found) == os.path.realpath(program.script):
+    if found and os.path.isabs(found) and os.path.realpath(found) == os.path.realpath(script):
         return found  # the shim outlives an upgrade that moves the environment
-    return program.script
+    return script
+
+
+def placed(prefix: str) -> str | None:
+    """The BASE of a frozen program that an installer placed as BASE/versions/VERSION; None for any other."""
+    folder = Path(prefix)
+    base = folder.parent.parent
+    return str(base) if folder.parent.name == "versions" and (base / "current").is_dir() else None
 
 
 def named_command(command: str) -> str:
