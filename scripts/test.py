@@ -40,16 +40,26 @@ def main(arguments: list[str]) -> int:
     return tested or checked
 
 
+# What some tests drive besides Python: the command they look for, and the Debian packages that bring it.
+SYSTEM_PACKAGES = {
+    "npm": ("nodejs", "npm"),
+    "chromedriver": ("chromium", "chromium-driver"),
+    "makensis": ("nsis",),
+    "shellcheck": ("shellcheck",),
+}
+
+
 def system_packages() -> None:
-    """What some tests drive besides Python: Node.js with npm. Installed where that needs no question."""
-    if shutil.which("npm"):
-        return
-    if hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
-        start.say("installing nodejs and npm")
+    """Install what is missing of those, where that needs no question; the tests say what they did without."""
+    wanted = [command for command in SYSTEM_PACKAGES if not shutil.which(command)]
+    if wanted and hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
+        packages = [name for command in wanted for name in SYSTEM_PACKAGES[command]]
+        start.say(f"installing {', '.join(packages)}")
         start.run(["apt-get", "update", "-qq"])
-        start.run(["apt-get", "install", "-y", "-qq", "nodejs", "npm"])
-    if not shutil.which("npm"):
-        start.say("npm is not here: the tests that drive other people's clients will say so")
+        start.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages])
+    for command in wanted:
+        if not shutil.which(command):
+            start.say(f"{command} is not here: the tests that drive it will say so")
 
 
 if __name__ == "__main__":

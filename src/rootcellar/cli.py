@@ -75,9 +75,10 @@ def _parser(*, serving: bool) -> argparse.ArgumentParser:
     serve.add_argument("--log-level", choices=[word.value for word in LogLevel], help="how much goes to stderr")
     serve.add_argument("--config", metavar="FILE", help="read this instead of the user's config.toml")
     if not serving:
-        from rootcellar import doctor, setup_cli, update_cli
+        from rootcellar import doctor, setup_cli, setup_page, update_cli
 
         setup_cli.add_commands(commands)
+        setup_page.add_command(commands)
         doctor.add_command(commands)
         update_cli.add_command(commands)
     return parser
@@ -108,6 +109,10 @@ def _other(chosen: argparse.Namespace) -> int:
 
     if chosen.command == "update":
         return update_cli.run(chosen)
+    if chosen.command == "setup":
+        from rootcellar import setup_page
+
+        return setup_page.run(chosen)
     if chosen.command == "doctor":
         return doctor.run(chosen, setup_cli.this_machine(), setup_cli.our_records(), ours.config_file(os.environ))
     return setup_cli.run(chosen)

@@ -95,6 +95,7 @@ PAGE_SILENT_S: Final = 180.0  # browsers wake a hidden tab once a minute
 PAGE_LIFE_S: Final = 3_600.0  # nobody sets up for an hour
 PAGE_REQUEST_S: Final = 10.0  # one request over loopback, head and body
 PAGE_BODY_BYTES_MAX: Final = 64 * KIB  # a choice of hosts and folders, or a key
+PICKER_FOLDERS_MAX: Final = 1_000  # folders of one folder: more than a person reads
 
 # The journal
 JOURNAL_BYTES_MAX: Final = 1_024 * MIB  # in all, as stored; the oldest changes go first

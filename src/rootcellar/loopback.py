@@ -37,7 +37,7 @@ from rootcellar.errors import Refusal
 
 ADDRESS = "127.0.0.1"
 SESSION_HEADER = "Rootcellar-Session"
-BEGIN, ALIVE, LEAVE = "begin", "alive", "leave"  # calls that every page has
+BEGIN, ALIVE, LEAVE, FINISH = "begin", "alive", "leave", "finish"  # calls that every page has
 OWNER_LOOKS = 5
 OWNER, ESTABLISHED = 7, "01"  # a column of /proc/net/tcp, and what its fourth says of a connection in use
 KINDS = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
@@ -58,7 +58,7 @@ Call = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 class Ending(Enum):
     """How a page ended."""
 
-    DONE = "done"
+    DONE = "the page was finished"
     LEFT = "the page was closed"
     UNSEEN = "nobody opened the page"
     LATE = "the page was open for too long"
@@ -167,14 +167,15 @@ class Loopback:
 
     def called(self, name: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """The answer of one call of the page."""
-        if name == ALIVE:
-            return {}
-        if name == LEAVE:
+        if name == FINISH:
+            self.finish()
+        elif name == LEAVE:
             with self._changed:
                 self._visit.left = time.monotonic()
-            return {}
-        with self._turn:
-            return self.pages.calls[name](given)
+        elif name != ALIVE:
+            with self._turn:
+                return self.pages.calls[name](given)
+        return {}
 
     @contextlib.contextmanager
     def answering(self) -> Iterator[None]:
@@ -247,7 +248,7 @@ class _Talk(BaseHTTPRequestHandler):
             ended = {"refused": "this page is not connected any more", "hint": "open it again from where you started"}
             self._answer(HTTPStatus.FORBIDDEN, ended)
             return
-        if name not in {BEGIN, ALIVE, LEAVE, *loopback.pages.calls}:
+        if name not in {BEGIN, ALIVE, LEAVE, FINISH, *loopback.pages.calls}:
             self._answer(HTTPStatus.NOT_FOUND, {"refused": "there is no such call", "hint": ""})
             return
         given = self._given()

@@ -260,6 +260,7 @@ def test_a_page_nobody_opens_ends(tab: Open) -> None:
     assert late.ending.result(timeout=30) is Ending.UNSEEN
 
 
+@pytest.mark.slow
 def test_a_page_that_is_left_ends_unless_it_comes_back() -> None:
     tab = Open(Patience(left_s=2.0))
     session = tab.begin()
