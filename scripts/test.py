@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
 
 import start
 
@@ -26,10 +27,10 @@ def main(arguments: list[str]) -> int:
     if QUICK in arguments:
         chosen = ["-m", "not full and not slow and not clients", *chosen]
     elif FULL not in arguments:
-        system_packages()
+        system_packages(SYSTEM_PACKAGES)
         chosen = ["-m", "not full", *chosen]
     else:
-        system_packages()
+        system_packages(SYSTEM_PACKAGES | COMPILED)
     named = [argument for argument in chosen if argument.startswith("tests")]
     checked = 0 if named else start.run([python, "scripts/check"])
     tested = start.run([python, "-m", "pytest", "-n", "2", "--dist", "worksteal", *chosen])
@@ -47,13 +48,15 @@ SYSTEM_PACKAGES = {
     "makensis": ("nsis",),
     "shellcheck": ("shellcheck",),
 }
+# VS Code's engine comes from npm, and is compiled.
+COMPILED = {"g++": ("g++", "make"), "krb5-config": ("libkrb5-dev",), "pkg-config": ("pkg-config",)}
 
 
-def system_packages() -> None:
+def system_packages(known: Mapping[str, Sequence[str]]) -> None:
     """Install what is missing of those, where that needs no question; the tests say what they did without."""
-    wanted = [command for command in SYSTEM_PACKAGES if not shutil.which(command)]
+    wanted = [command for command in known if not shutil.which(command)]
     if wanted and hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
-        packages = [name for command in wanted for name in SYSTEM_PACKAGES[command]]
+        packages = [name for command in wanted for name in known[command]]
         start.say(f"installing {', '.join(packages)}")
         start.run(["apt-get", "update", "-qq"])
         start.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages])

@@ -111,6 +111,10 @@ class Home:
             for pipe in (process.stdin, process.stdout):
                 if pipe and not pipe.closed:
                     pipe.close()
+        self.end_all()
+
+    def end_all(self) -> None:
+        """End every process that lives here: what was started, and what that left behind."""
         until = time.monotonic() + LEAVE_S
         while (left := self.alive()) and time.monotonic() < until:
             for number in left:

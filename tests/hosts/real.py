@@ -1,151 +1,147 @@
-"""Real hosts, installed from npm into `.artefacts/npm`, each in a home of its own with a stand-in for its model."""
+"""Real hosts from npm, each in a home of its own: installed into by our own command, and asked to work in a garden."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
-import sqlite3
+import queue
 import subprocess
-from collections.abc import Mapping
-from contextlib import closing
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, NamedTuple, Self
 
-from hosts.homes import Home
+from clients import npm
+from clients.home import Home
+from clients.model import Model
+from clients.session import Ground, Json
+from driver import COMMAND
 
-TREE = Path(__file__).parents[2] / ".artefacts" / "npm"
-PACKAGES = {
-    "claude": "@anthropic-ai/claude-code@2.1.329",
-    "codex": "@openai/codex@0.169.0",
-    "gemini": "@google/gemini-cli@0.61.0",
-    "copilot": "@github/copilot@1.0.102",
-    "opencode": "opencode-ai@1.18.33",
-    "cline": "cline@3.0.65",
-    "cn": "@continuedev/cli@1.5.47",
-    "qwen": "@qwen-code/qwen-code@0.24.4",
-    "mcp-inspector": "@modelcontextprotocol/inspector@2.12.0",
+SHUT = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9") | {"NO_PROXY": "127.0.0.1,localhost"}
+SESSION_S = 180  # a cold host on a busy machine
+ANSWER_S = 60
+TASK = "Look after the garden."
+
+# Where each program lies once its package is installed (no script of it runs, so some links of npm's lead nowhere).
+PROGRAMS = {
+    "claude-code": ("@anthropic-ai/claude-code@2.1.329", f"@anthropic-ai/claude-code-{npm.machine()}/claude{npm.EXE}"),
+    "codex": ("@openai/codex@0.169.0", ".bin/codex"),
+    "gemini-cli": ("@google/gemini-cli@0.61.0", ".bin/gemini"),
+    "copilot": ("@github/copilot@1.0.102", ".bin/copilot"),
+    "opencode": ("opencode-ai@1.18.33", f"opencode-{npm.machine()}/bin/opencode{npm.EXE}"),
+    "cline": ("cline@3.0.65", ".bin/cline"),
+    "continue": ("@continuedev/cli@1.5.47", ".bin/cn"),
+    "qwen-code": ("@qwen-code/qwen-code@0.24.4", ".bin/qwen"),
+    "inspector": ("@modelcontextprotocol/inspector@2.12.0", ".bin/mcp-inspector"),
 }
-NODE = "node@24"
-SETTLE_S = 180  # a cold host on a busy machine
 
 
-def command(name: str) -> Path:
-    """The host's command, installed if it is not there yet; its scripts run with a home of their own."""
-    TREE.mkdir(parents=True, exist_ok=True)
-    home = TREE.parent / "npm-home"
-    home.mkdir(exist_ok=True)
-    npm = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(TREE)]
-    if not (TREE / "package.json").exists():
-        (TREE / "package.json").write_text('{"private": true, "allowScripts": {"node": true}}\n', encoding="utf-8")
-    wanted = {"node": NODE, name: PACKAGES[name]}
-    for package in wanted.values():
-        folder = TREE / "node_modules" / package.rpartition("@")[0]
-        if not folder.exists():
-            env = {**os.environ, "HOME": str(home), "PATH": f"{_node()}:{os.environ['PATH']}"}
-            subprocess.run([*npm, package], check=True, env=env, timeout=600, capture_output=True)
-    return TREE / "node_modules" / ".bin" / name
+def program(name: str) -> Path:
+    """The host's program, installed if it is not there yet."""
+    package, path = PROGRAMS[name]
+    return npm.installed(name, package) / path
 
 
-def _node() -> Path:
-    return TREE / "node_modules" / "node" / "bin"
+def _nothing(_lived: Lived, _url: str) -> None:
+    """The host needs no config of its own."""
 
 
-@dataclass
+class Real(NamedTuple):
+    """A host with a model behind it: our id for it, its program, its words and environment, and what it calls our tool."""
+
+    host: str
+    program: str
+    words: tuple[str, ...]
+    tool: str
+    env: Mapping[str, str]
+    prepare: Callable[[Lived, str], None] = _nothing
+
+
+@dataclass(frozen=True, slots=True)
 class Lived:
-    """A home with a real host in it."""
+    """A home with a real host on PATH, and a garden that is its working folder; no way out but loopback."""
 
     home: Home
+    ground: Ground
     env: dict[str, str]
-    folder: Path
 
-    def run(self, words: list[str], *, timeout: float = SETTLE_S) -> str:
-        """What the host says; everything it started is gone afterwards."""
-        child = subprocess.Popen(
-            words, env=self.env, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, encoding="utf-8", start_new_session=True,
-        )  # fmt: skip
-        try:
-            return child.communicate(timeout=timeout)[0]
-        finally:
-            self._end(child)
+    @classmethod
+    def with_program(cls, home: Home, ground: Ground, name: str, env: Mapping[str, str]) -> Self:
+        """The same, with one host."""
+        path = f"{program(name).parent}:{Path(npm.node()).parent}:/usr/bin:/bin"
+        return cls(home, ground, {**SHUT, "PATH": path, "LANG": "C.UTF-8", "TERM": "dumb", **env})
 
-    def _end(self, child: subprocess.Popen[str]) -> None:
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.communicate()
-        for folder in Path("/proc").glob("[0-9]*"):  # daemons that a host left behind in this home
-            try:
-                if f"HOME={self.home.path}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                    os.kill(int(folder.name), signal.SIGKILL)
-            except (OSError, ValueError):
-                continue
+    def write(self, name: str, text: str) -> Path:
+        """A file at home."""
+        path = self.home.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+        return path
 
-    def talk(self, words: list[str]) -> Talk:
-        """Start a program that speaks JSON-RPC a line at a time."""
-        child = subprocess.Popen(
-            words, env=self.env, cwd=self.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True, encoding="utf-8",
-        )  # fmt: skip
-        assert child.stdin is not None
-        assert child.stdout is not None
-        return Talk(child, child.stdin, child.stdout)
+    def run(self, *words: str) -> str:
+        """What the host says; nothing it started is left afterwards."""
+        done = self.home.run(list(words), cwd=self.ground.garden, env=self.env, timeout=SESSION_S)
+        self.home.end_all()
+        return done.stdout + done.stderr
+
+    def ours(self, *words: str) -> dict[str, Any]:
+        """What our own command answers; it must end well."""
+        done = self.home.run([*COMMAND, *words, "--json"], cwd=self.home.path, env=self.env, timeout=SESSION_S)
+        assert done.returncode == 0, (done.stdout, done.stderr)
+        return {host["host"]: host for host in json.loads(done.stdout)["hosts"]}
+
+    def installed(self, host: str, *more: str) -> dict[str, Any]:
+        """What `install` tells of the host; the garden is granted where it gives no roots."""
+        told: dict[str, Any] = self.ours("install", "--host", host, "--root", str(self.ground.garden), "--yes", *more)
+        assert told[host]["proof"]["works"], told
+        return dict(told[host])
 
 
-@dataclass
-class Talk:
-    """JSON-RPC with a program, one request at a time."""
+def asked(real: Real, lived: Lived) -> str:
+    """One session of the host."""
+    words = [word.replace("HOME", str(lived.home.path)) for word in real.words]
+    return lived.run(str(program(real.program)), *words)
 
-    child: subprocess.Popen[str]
-    stdin: IO[str]
-    stdout: IO[str]
-    last: int = 0
-    heard: list[dict[str, Any]] = field(default_factory=list)
 
-    def asked(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The result of one request; what else is said meanwhile is kept."""
-        self.last += 1
-        self.stdin.write(json.dumps({"id": self.last, "method": method, "params": params}) + "\n")
-        self.stdin.flush()
-        for line in self.stdout:
-            message = json.loads(line)
-            if message.get("id") == self.last and "method" not in message:
-                assert "error" not in message, message
-                result: dict[str, Any] = message["result"]
-                return result
-            self.heard.append(message)
-        raise AssertionError(self.heard)
+def with_model(real: Real, home: Home, ground: Ground, model: Model) -> Lived:
+    """The host in its home, with its model on loopback and its own config written."""
+    env = {name: value.replace("URL", model.url) for name, value in real.env.items()}
+    lived = Lived.with_program(home, ground, real.program, env)
+    real.prepare(lived, model.url)
+    return lived
+
+
+class AppServer:
+    """Codex as the program behind its editors: JSON-RPC over stdio, no model needed."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._answers: queue.SimpleQueue[Json] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
 
     def __enter__(self) -> Self:
-        """Nothing to do yet."""
+        self._reader.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End it."""
-        self.child.kill()
-        with self.child:
-            pass
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait(timeout=ANSWER_S)
+        self._reader.join()
 
+    def _read(self) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            message = json.loads(line)
+            if "id" in message and "method" not in message:
+                self._answers.put(message)
 
-def lived(home: Home, name: str, env: Mapping[str, str]) -> Lived:
-    """A home with a folder to read, the host on PATH, and nothing of ours yet."""
-    folder = home.path / "notes"
-    folder.mkdir()
-    (folder / "a.txt").write_text("the cellar is 12 degrees\n", encoding="utf-8")
-    (home.path / "secret.txt").write_text("OUTSIDE\n", encoding="utf-8")
-    with closing(sqlite3.connect(folder / "cellar.db")) as database:
-        database.executescript("CREATE TABLE shelf(name, degrees); INSERT INTO shelf VALUES ('quince', 12.5);")
-    path = f"{command(name).parent}:{_node()}:/usr/bin:/bin"
-    base = {"HOME": str(home.path), "PATH": path, "LANG": "C.UTF-8", "TERM": "dumb", **env}
-    return Lived(home, base, folder)
-
-
-def ours() -> str:
-    """The server's own command."""
-    import sysconfig
-
-    found = Path(sysconfig.get_path("scripts")) / "rootcellar"
-    assert shutil.which(found)
-    return str(found)
+    def ask(self, method: str, params: Json) -> Json:
+        """One request, one result."""
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}) + "\n")
+        self._process.stdin.flush()
+        answer = self._answers.get(timeout=ANSWER_S)
+        assert "result" in answer, answer
+        result: Json = answer["result"]
+        return result

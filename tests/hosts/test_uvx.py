@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from clients import npm
 from hosts.homes import Home
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]
 
 
-@pytest.mark.skipif(shutil.which("uv") is None, reason="needs uv")
 def test_a_run_from_uvx_installs_a_tool_and_writes_its_shim(home: Home, tmp_path: Path) -> None:
-    uv = shutil.which("uv") or ""
+    uv = npm.uv()
     subprocess.run(
         [uv, "build", "-q", "--wheel", "-o", str(tmp_path / "dist"), str(Path(__file__).parents[2])], check=True
     )

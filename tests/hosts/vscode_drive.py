@@ -1,15 +1,18 @@
 """Drives VS Code in a browser nobody sees: starts one MCP server from VS Code's own list, and photographs its output.
 
 Run by `test_vscode.py` with an interpreter that has Playwright: URL, browser, name of the server, file for the picture.
+The page stays open until the file that `ANSWERS` names is there: without it VS Code runs no extension.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright  # type: ignore[import-not-found]
 
-WAIT_MS = 120_000
+WAIT_MS, STEP_MS = 120_000, 200
 
 
 def _chosen(page: Page, words: str) -> None:
@@ -36,6 +39,11 @@ def main(url: str, browser: str, name: str, picture: str) -> None:
         try:
             said.wait_for(timeout=WAIT_MS)
             print("\n".join(page.locator(".panel .view-line").all_inner_texts()).replace("\xa0", " "))
+            answers = Path(os.environ["ANSWERS"])
+            for _ in range(WAIT_MS // STEP_MS):
+                if answers.exists():
+                    break
+                page.wait_for_timeout(STEP_MS)
         finally:
             page.screenshot(path=picture)
             chromium.close()
