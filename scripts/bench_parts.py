@@ -234,13 +234,14 @@ class Sqlite:
     name = "(sqlite3)"
 
     def __init__(self, database: Path, sql: str) -> None:
-        self._connection = sqlite3.connect(database)
+        self._connection = sqlite3.connect(database, isolation_level=None)
         self._sql, self._cpu = sql, 0.0
 
     def round(self, n: int) -> Reply:
-        """Run the query and fetch every row."""
+        """Run the statement and fetch every row; a change is committed."""
+        sql = filled(self._sql, "", n)
         since, cpu = time.perf_counter(), time.process_time()
-        self._connection.execute(self._sql, (n,) if "?" in self._sql else ()).fetchall()
+        self._connection.execute(sql, (n,) if "?" in sql else ()).fetchall()
         took = time.perf_counter() - since
         self._cpu += time.process_time() - cpu
         return Reply(took, 0, "")

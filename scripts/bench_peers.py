@@ -7,6 +7,7 @@ is the round's two-digit file number and `{content}` a text of 1 MB. A task a pe
 from __future__ import annotations
 
 import os
+import platform
 import shlex
 import sys
 from collections.abc import Mapping
@@ -33,6 +34,7 @@ class Ground(Enum):
     SOURCES = "tree/src"
     LOGS = "tree/logs"
     SCRATCH = "scratch"  # a fresh one for each server
+    DATABASE = "database"  # the same, with a database of a million rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,12 @@ TASKS: Mapping[str, Task] = {
     "tree": Task("the tree of the project", Ground.TREE, 9, 3),
     "edit": Task("one edit in a file of 1 MB", Ground.SCRATCH, 25, 8),
     "write": Task("overwrite a file with 1 MB", Ground.SCRATCH, 25, 8),
-    "row": Task("one row of a database by its key", Ground.SCRATCH, 200, 40),
-    "rows": Task("1,000 rows of a database", Ground.SCRATCH, 50, 10),
+    "row": Task("one row of a million by its key", Ground.DATABASE, 500, 100),
+    "rows": Task("1,000 rows of a million", Ground.DATABASE, 100, 15, r"a short note"),
+    "sum": Task("an aggregate over a million rows", Ground.DATABASE, 25, 5),
+    "insert": Task("one row inserted", Ground.DATABASE, 1000, 100),
+    "inserts": Task("1,000 rows inserted by one statement", Ground.DATABASE, 50, 10),
+    "describe": Task("a table described", Ground.DATABASE, 100, 20),
 }
 
 
@@ -93,12 +99,18 @@ class Peer:
     source: Source | None
     command: tuple[str, ...]
     asks: Mapping[str, Ask] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()  # what else it needs to run at all
 
 
 OURS = "rootcellar"
 CURSOR = ("cursor", r"goes on with cursor=([\w=-]+)")
 SELECT_ROW = "SELECT * FROM item WHERE id = ?"
 SELECT_ROWS = "SELECT * FROM item ORDER BY id LIMIT 1000"
+SELECT_SUM = "SELECT id % 97 AS kind, count(*) AS items, sum(price) AS total FROM item GROUP BY kind"
+INSERT = "INSERT INTO word (text) VALUES ('word {n}')"
+WORDS = ", ".join(f"('one of a thousand words, {n}')" for n in range(1000))
+INSERTS = f"INSERT INTO word (text) VALUES {WORDS}"  # noqa: S608 - our own words
+COLUMNS = "SELECT * FROM pragma_table_xinfo('item')"
 
 
 def ours() -> Peer:
@@ -125,6 +137,10 @@ def ours() -> Peer:
         "write": Ask("write_file", {"path": "new.txt", "content": "{content}", "mode": "replace"}),
         "row": Ask("query_database", {"database": "items.db", "sql": SELECT_ROW, "params": ["{n}"]}),
         "rows": Ask("query_database", {"database": "items.db", "sql": SELECT_ROWS, "limit": 1000}),
+        "sum": Ask("query_database", {"database": "items.db", "sql": SELECT_SUM}),
+        "insert": Ask("change_database", {"database": "items.db", "sql": INSERT}),
+        "inserts": Ask("change_database", {"database": "items.db", "sql": INSERTS}),
+        "describe": Ask("describe_database", {"database": "items.db", "table": "item"}),
     }
     return Peer("rootcellar", given or "of this checkout", None, (*command, "serve", "{root}"), asks)
 
@@ -191,7 +207,46 @@ def _workspace() -> Peer:
     return Peer("mcp-workspace", "0.1.13", Source.PYPI, program, asks)
 
 
-PEERS: Mapping[str, Peer] = {"filesystem": _filesystem(), "fast": _fast(), "workspace": _workspace()}
+def _sqlite() -> Peer:
+    row = SELECT_ROW.replace("?", "{n}")
+    asks = {
+        "row": Ask("read_query", {"query": row}),
+        "rows": Ask("read_query", {"query": SELECT_ROWS}),
+        "sum": Ask("read_query", {"query": SELECT_SUM}),
+        "insert": Ask("write_query", {"query": INSERT}),
+        "inserts": Ask("write_query", {"query": INSERTS}),
+        "describe": Ask("describe_table", {"table_name": "item"}),
+    }
+    program = ("mcp-server-sqlite", "--db-path", "{root}/items.db")
+    return Peer("mcp-server-sqlite", "2025.4.25", Source.PYPI, program, asks, ("mcp<2",))
+
+
+def _dbhub() -> Peer:
+    def sql(text: str) -> Ask:
+        return Ask("execute_sql", {"sql": text})
+
+    item = {"object_type": "table", "pattern": "item", "detail_level": "full"}
+    asks = {
+        "row": sql(SELECT_ROW.replace("?", "{n}")),
+        "rows": sql(SELECT_ROWS),
+        "sum": sql(SELECT_SUM),
+        "insert": sql(INSERT),
+        "inserts": sql(INSERTS),
+        "describe": Ask("search_objects", item),
+    }
+    program = ("dbhub", "--transport", "stdio", "--dsn", "sqlite://{root}/items.db")
+    return Peer("@bytebase/dbhub", "1.4.0", Source.NPM, program, asks, (f"{NODE}@24.21.0",))
+
+
+_PROCESSOR = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(platform.machine().lower(), "arm64")
+NODE = f"node-{sys.platform.replace('win32', 'win')}-{_PROCESSOR}"  # DBHub wants a newer one than many have
+PEERS: Mapping[str, Peer] = {
+    "filesystem": _filesystem(),
+    "fast": _fast(),
+    "workspace": _workspace(),
+    "mcp-sqlite": _sqlite(),
+    "dbhub": _dbhub(),
+}
 
 # What the machine itself needs, a process and all: no server is quicker than that without an index.
 RIPGREP: Mapping[str, tuple[str, ...]] = {
@@ -201,4 +256,11 @@ RIPGREP: Mapping[str, tuple[str, ...]] = {
     "literal-all": ("-n", "-uu", "-F", NEEDLE, "."),
     "regex-all": ("-n", FUNCTION, "."),
 }
-SQLITE: Mapping[str, str] = {"row": SELECT_ROW, "rows": SELECT_ROWS}
+SQLITE: Mapping[str, str] = {
+    "row": SELECT_ROW,
+    "rows": SELECT_ROWS,
+    "sum": SELECT_SUM,
+    "insert": INSERT,
+    "inserts": INSERTS,
+    "describe": COLUMNS,
+}

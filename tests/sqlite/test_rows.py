@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rootcellar.sqlite.rows import Page, cell_text, header, line
+from rootcellar.sqlite.rows import Page, cell_text, header, line, lines
 from rootcellar.sqlite.wire import BadText, Cell, pack, unpack
 
 CELLS: list[tuple[Cell, str]] = [
@@ -29,12 +29,24 @@ def test_a_cell_shows_its_type(value: Cell, text: str) -> None:
     assert cell_text(value) == text
 
 
+ODD_TEXTS = [row[0] for row in CELLS if isinstance(row[0], str)]
+LIKELY = (
+    st.sampled_from(["a", "b c", "née", "2024-01-02", *ODD_TEXTS])
+    | st.text(max_size=9)
+    | st.integers()
+    | st.floats(allow_nan=False)
+)
 PLAIN_CELLS = st.none() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=30)
 
 
 @given(st.lists(PLAIN_CELLS, min_size=1, max_size=6))
 def test_a_line_can_be_read_back(row: list[Cell]) -> None:
     assert parsed(line(row)) == row
+
+
+@given(st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(LIKELY, min_size=width, max_size=width), max_size=8)))
+def test_rows_told_together_are_told_alike(rows: list[list[Cell]]) -> None:
+    assert lines(rows) == [line(row) for row in rows]
 
 
 def parsed(text: str) -> list[Cell]:

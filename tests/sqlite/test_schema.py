@@ -97,6 +97,31 @@ def test_a_large_table_is_counted_about(yard: Yard) -> None:
     assert "t (about 300,000 rows)" in yard.open("a.db").describe()
 
 
+COUNTED = [  # a table of 300,000 rows, and what is told of it
+    ("CREATE TABLE t (id INTEGER PRIMARY KEY, v)", "x * 1000000007", "about 300,000 rows"),
+    ("CREATE TABLE t (id INTEGER PRIMARY KEY, v)", "x - 150000", "about 300,000 rows"),
+    ("CREATE TABLE t (id INTEGER PRIMARY KEY, v)", "min(x, 40000)", "40,000 rows"),
+    (
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v)",
+        "CASE WHEN x < 40000 THEN x ELSE 9223372036854000000 END",
+        "40,000 rows",
+    ),
+    ("CREATE TABLE t (id INTEGER PRIMARY KEY, v) WITHOUT ROWID", "x", "over 100,000 rows"),
+    ("CREATE TABLE t (rowid, v)", "1", "about 300,000 rows"),
+    ("CREATE TABLE t (rowid, _rowid_, oid DEFAULT 1)", "1", "over 5,000 rows"),
+]
+
+
+@pytest.mark.parametrize(("table", "key", "told"), COUNTED)
+def test_how_many_rows_is_exact_or_says_that_it_is_not(yard: Yard, table: str, key: str, told: str) -> None:
+    yard.make(
+        "a.db",
+        f"{table}; WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 300000)"
+        f" INSERT OR IGNORE INTO t ({table.partition('(')[2].replace(',', ' ').split(maxsplit=1)[0]}) SELECT {key} FROM c;",
+    )
+    assert f"t ({told}" in yard.open("a.db").describe()
+
+
 def test_a_check_tells_what_is_wrong(yard: Yard) -> None:
     yard.music()
     checked = yard.open("music.db").check()

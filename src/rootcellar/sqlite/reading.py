@@ -47,11 +47,11 @@ async def _page(session: Session, sql: str, params: Any, budget: Budget, at: Cur
         keyed = await _keyed(session, sql, params)
         if keyed is None:
             raise errors.Stale("the table this cursor goes through has changed", "run the query again without `cursor`")
-        fetched = await _fetch(session, keyed.sql(at.after), params, budget)
+        fetched = await fetch(session, keyed.sql(at.after), params, budget)
         names, lines = fetched.names[:-1], [told.rpartition("|")[0] for told in fetched.lines]  # without the key
         last: object = fetched[-1][-1] if fetched else None
     else:
-        fetched = await _fetch(session, *_skipping(sql, params, budget, at.skip if at else 0))
+        fetched = await fetch(session, *_skipping(sql, params, budget, at.skip if at else 0))
         names, lines, last = fetched.names, fetched.lines, None
         if fetched.cut and at is None:
             last = await _last_key(session, sql, params, len(lines))
@@ -88,13 +88,13 @@ async def cells(session: Session, request: Json) -> Json:
     budget = Budget(request["rows"], request["bytes"])
 
     async def typed(_db: object) -> Json:
-        fetched = await _fetch(session, request["sql"], request["params"], budget)
+        fetched = await fetch(session, request["sql"], request["params"], budget)
         return {"columns": fetched.names, "rows": list(fetched), "cut": fetched.cut}
 
     return await session.read(typed)
 
 
-async def _fetch(session: Session, sql: str, params: Any, budget: Budget) -> Fetched:  # noqa: ANN401
+async def fetch(session: Session, sql: str, params: Any, budget: Budget) -> Fetched:  # noqa: ANN401
     """Rows within the budget; text that is not UTF-8 comes as its bytes."""
     try:
         return await session.fetch(sql, params, budget)

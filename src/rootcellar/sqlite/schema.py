@@ -7,7 +7,7 @@
       ArtistId INTEGER not null -> Artist(ArtistId)
       index IFK_AlbumArtistId (ArtistId)
 
-A count is exact, `about` (from the largest rowid or from ANALYZE), `over`, or `uncounted` when its time was spent.
+A count is exact, `about` (from how densely the rowids lie), `over`, or `uncounted` when its time was spent.
 """
 
 # ruff: noqa: S608 - names are quoted by `lexer.quoted`, values are bound, the rest is the caller's own statement
@@ -22,21 +22,24 @@ from typing import TYPE_CHECKING, Any, Final
 import apsw
 
 from rootcellar import limits
-from rootcellar.sqlite import faults, lexer
+from rootcellar.sqlite import faults, lexer, reading
 from rootcellar.sqlite.engine import Budget
-from rootcellar.sqlite.rows import header, line
+from rootcellar.sqlite.rows import header
 
 if TYPE_CHECKING:
+    from rootcellar.sqlite.engine import Connection
     from rootcellar.sqlite.session import Session
     from rootcellar.sqlite.wire import Json
 
 _FULL_TABLES_MAX: Final = 40  # more are listed, not described
 _LISTED_MAX: Final = 1_000
+_FEW_ROWS: Final = 5_000  # counted one by one
 _COUNT_EXACT_MAX: Final = 100_000
 _COUNT_S: Final = 0.5
 _COUNTED_AT_ONCE: Final = 50
 _GENERATED: Final = {2: "virtual", 3: "stored"}
 _SQL_CHARS_MAX: Final = 2_000
+_SAMPLES_MAX: Final = 20
 
 _OBJECTS: Final = """
     SELECT name, type, ncol, wr, strict FROM pragma_table_list
@@ -67,57 +70,57 @@ class Table:
 
 async def describe(session: Session, request: Json) -> Json:
     """The whole database, or one table with its SQL and, if wanted, sample rows."""
+    wanted, samples = str(request.get("table") or ""), min(int(request.get("samples", 0)), _SAMPLES_MAX)
 
-    async def told(_db: object) -> Json:
-        if request.get("table"):
-            return {"text": "\n".join(await _one(session, request["table"], int(request.get("samples", 0))))}
-        return {"text": "\n".join(await _all(session))}
+    def told(connection: Connection) -> tuple[str, list[str]]:
+        return _one(connection, session.name, wanted) if wanted else ("", _all(connection, session.name))
 
-    return await session.read(told)
+    async def described(_db: object) -> Json:
+        name, lines = await session.do("describe", told)
+        if name and samples:
+            sql, budget = f"SELECT * FROM {lexer.quoted(name)}", Budget(samples, limits.ANSWER_CHARS_MAX // 4)
+            rows = await reading.fetch(session, sql, (), budget)
+            lines += [header(rows.names), *rows.lines]
+        return {"text": "\n".join(lines)}
+
+    return await session.read(described)
 
 
-async def _all(session: Session) -> list[str]:
-    tables = [_table(row) for row in await session.all(_OBJECTS)]
-    counted = await _count(session, [t for t in tables if t.kind != "view"])
-    lines = [await _title(session, tables, counted)]
+def _ask(connection: Connection, sql: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+    """All rows of a question of ours."""
+    return connection.ours(sql, values)
+
+
+def _all(connection: Connection, database: str) -> list[str]:
+    tables = [_table(row) for row in _ask(connection, _OBJECTS)]
+    counted = _count(connection, [t for t in tables if t.kind != "view"])
+    lines = [_title(connection, database, tables, counted)]
     if len(tables) > _FULL_TABLES_MAX:
         lines.append(
             f"Too many to describe at once: name one with `table`. The first {min(len(tables), _LISTED_MAX):,}:"
         )
         return lines + [f"{_heading(table)}, {table.columns} columns" for table in tables[:_LISTED_MAX]]
-    triggers = await _triggers(session)
+    triggers = _triggers(connection)
     for table in tables:
         lines.append(_heading(table))
-        lines += [f"  {text}" for text in await _details(session, table, triggers[table.name])]
+        lines += [f"  {text}" for text in _details(connection, table, triggers[table.name])]
     return lines
 
 
-async def _one(session: Session, name: str, samples: int) -> list[str]:
-    found = await session.all(f"SELECT * FROM ({_OBJECTS}) WHERE name = ? COLLATE NOCASE", (name,))
+def _one(connection: Connection, database: str, name: str) -> tuple[str, list[str]]:
+    """One table: its name as it is spelled there, and what there is to tell."""
+    found = _ask(connection, f"SELECT * FROM ({_OBJECTS}) WHERE name = ? COLLATE NOCASE", (name,))
     if not found:
-        connection = session.held()
-        raise faults.refusal(apsw.SQLError(f"no such table: {name}"), session.name, "", connection)
+        raise faults.refusal(apsw.SQLError(f"no such table: {name}"), database, "", connection)
     table = _table(found[0])
     if table.kind != "view":
-        await _count(session, [table])
+        _count(connection, [table])
     lines = [_heading(table)]
-    lines += [f"  {text}" for text in await _details(session, table, (await _triggers(session))[table.name])]
-    sql = await session.all("SELECT sql FROM sqlite_schema WHERE name = ? AND type IN ('table', 'view')", (table.name,))
+    lines += [f"  {text}" for text in _details(connection, table, _triggers(connection)[table.name])]
+    sql = _ask(connection, "SELECT sql FROM sqlite_schema WHERE name = ? AND type IN ('table', 'view')", (table.name,))
     if sql and sql[0][0]:
         lines.append(str(sql[0][0])[:_SQL_CHARS_MAX])
-    if samples:
-        lines += await _samples(session, table.name, samples)
-    return lines
-
-
-async def _samples(session: Session, name: str, samples: int) -> list[str]:
-    """The first rows, as `query_database` would show them."""
-    sql = f"SELECT * FROM {lexer.quoted(name)}"
-    try:
-        rows = await session.fetch(sql, (), Budget(min(samples, 20), limits.ANSWER_CHARS_MAX // 4))
-    except UnicodeDecodeError:
-        return ["(no sample: the rows hold text that is not UTF-8; query them)"]
-    return [header(rows.names), *(line(row) for row in rows)]
+    return table.name, lines
 
 
 def _table(row: tuple[Any, ...]) -> Table:
@@ -134,10 +137,10 @@ def _heading(table: Table) -> str:
     return f"{'view ' if table.kind == 'view' else ''}{header([table.name])}{told}"
 
 
-async def _title(session: Session, tables: list[Table], counted: int | None) -> str:
+def _title(connection: Connection, database: str, tables: list[Table], counted: int | None) -> str:
     views = sum(table.kind == "view" for table in tables)
     ours = [
-        (await session.all(f"PRAGMA {name}"))[0][0]
+        _ask(connection, f"PRAGMA {name}")[0][0]
         for name in ("page_count", "page_size", "journal_mode", "encoding", "user_version")
     ]
     pages, size, journal, encoding, version = ours
@@ -150,14 +153,14 @@ async def _title(session: Session, tables: list[Table], counted: int | None) -> 
         parts.append(str(encoding))
     if version:
         parts.append(f"user_version {version}")
-    return f"{session.name}: {'; '.join(parts)}"
+    return f"{database}: {'; '.join(parts)}"
 
 
 def _plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
-async def _count(session: Session, tables: list[Table]) -> int | None:
+def _count(connection: Connection, tables: list[Table]) -> int | None:
     """Say of each table how many rows it has; the exact sum, or None when any count is not exact."""
     until, total, exact = time.monotonic() + _COUNT_S, 0, True
     for start in range(0, len(tables), _COUNTED_AT_ONCE):
@@ -166,70 +169,86 @@ async def _count(session: Session, tables: list[Table]) -> int | None:
             for table in some:
                 table.rows, exact = "uncounted", False
             continue
-        for table, (number, is_exact) in zip(some, await _count_some(session, some), strict=True):
-            if number < 0:
+        for table, counted in zip(some, _count_some(connection, some), strict=True):
+            if counted is None:
                 table.rows, exact = "unreadable", False
                 continue
-            table.rows = f"{'' if is_exact else 'about '}{_plural(number, 'row')}"
-            total, exact = total + number, exact and is_exact
+            number, word = counted
+            table.rows = f"{word}{_plural(number, 'row')}"
+            total, exact = total + number, exact and not word
     return total if exact else None
 
 
-async def _count_some(session: Session, tables: list[Table]) -> list[tuple[int, bool]]:
-    """Several tables in one statement; one by one where one of them cannot be read, or is large. -1: unreadable."""
-    bound = _COUNT_EXACT_MAX
-    sql = ", ".join(f"(SELECT count(*) FROM (SELECT 1 FROM {lexer.quoted(t.name)} LIMIT {bound + 1}))" for t in tables)
+def _count_some(connection: Connection, tables: list[Table]) -> list[tuple[int, str] | None]:
+    """Several tables in one statement; one by one where one of them is large, or cannot be read (None)."""
+    few = ", ".join(_count_few(table) for table in tables)
     try:
-        counts = list((await session.all(f"SELECT {sql}"))[0])
+        counts: list[Any] = list(_ask(connection, f"SELECT {few}")[0])
     except apsw.InterruptError:
         raise
     except apsw.Error:
-        counts = [-1] * len(tables)
-    found = []
+        counts = [None] * len(tables)
+    found: list[tuple[int, str] | None] = []
     for table, count in zip(tables, counts, strict=True):
-        if 0 <= count <= bound:
-            found.append((int(count), True))
+        if count is not None and count <= _FEW_ROWS:
+            found.append((int(count), ""))
             continue
         try:
-            found.append(await _count_one(session, table))
+            found.append(_count_one(connection, table))
         except apsw.InterruptError:
             raise
         except apsw.Error:
-            found.append((-1, False))
+            found.append(None)
     return found
 
 
-async def _count_one(session: Session, table: Table) -> tuple[int, bool]:
-    """Exact up to a bound; beyond it from ANALYZE or the largest rowid."""
+def _count_few(table: Table) -> str:
+    return f"(SELECT count(*) FROM (SELECT 1 FROM {lexer.quoted(table.name)} LIMIT {_FEW_ROWS + 1}))"
+
+
+def _count_one(connection: Connection, table: Table) -> tuple[int, str]:
+    """Exact up to a bound; beyond it `about` from how densely the rowids lie at both ends, or else `over`."""
     name = lexer.quoted(table.name)
-    bound = _COUNT_EXACT_MAX
-    counted = int((await session.all(f"SELECT count(*) FROM (SELECT 1 FROM {name} LIMIT {bound + 1})"))[0][0])
-    if counted <= bound:
-        return counted, True
-    if await session.all("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat1'"):
-        known = await session.all("SELECT max(CAST(stat AS INTEGER)) FROM sqlite_stat1 WHERE tbl = ?", (table.name,))
-        if known[0][0]:
-            return max(counted, int(known[0][0])), False
-    if "without rowid" not in table.marks and table.kind == "table":
-        largest = (await session.all(f"SELECT max(rowid) FROM {name}"))[0][0]
-        return max(counted, int(largest)) if isinstance(largest, int) else counted, False
-    return counted, False
+    counted = int(_ask(connection, f"SELECT {_count_few(table)}")[0][0])
+    if counted <= _FEW_ROWS:
+        return counted, ""
+    if table.kind != "table" or "without rowid" in table.marks:
+        counted = int(
+            _ask(connection, f"SELECT count(*) FROM (SELECT 1 FROM {name} LIMIT {_COUNT_EXACT_MAX + 1})")[0][0]
+        )
+        return (counted, "") if counted <= _COUNT_EXACT_MAX else (_COUNT_EXACT_MAX, "over ")
+    rowid = next(word for word in ("rowid", "_rowid_", "oid", "") if word not in _column_names(connection, table))
+    if not rowid:
+        return _FEW_ROWS, "over "
+    ends: list[Any] = [
+        _ask(connection, f"SELECT {rowid} FROM {name} ORDER BY {rowid}{way} LIMIT 1 OFFSET {skip}")[0][0]
+        for way, skip in (("", 0), ("", _FEW_ROWS), (" DESC", _FEW_ROWS), (" DESC", 0))
+    ]
+    near = (ends[1] - ends[0]) + (ends[3] - ends[2])
+    about = int((ends[3] - ends[0]) * (2 * _FEW_ROWS) // near) + 1
+    if about <= 2 * _COUNT_EXACT_MAX:
+        return int(_ask(connection, f"SELECT count(*) FROM {name}")[0][0]), ""
+    return about, "about "
 
 
-async def _triggers(session: Session) -> defaultdict[str, list[str]]:
+def _column_names(connection: Connection, table: Table) -> set[str]:
+    return {str(name).lower() for (name,) in _ask(connection, "SELECT name FROM pragma_table_xinfo(?)", (table.name,))}
+
+
+def _triggers(connection: Connection) -> defaultdict[str, list[str]]:
     found: defaultdict[str, list[str]] = defaultdict(list)
-    for name, table, sql in await session.all("SELECT name, tbl_name, sql FROM sqlite_schema WHERE type = 'trigger'"):
+    for name, table, sql in _ask(connection, "SELECT name, tbl_name, sql FROM sqlite_schema WHERE type = 'trigger'"):
         when = " ".join(str(sql).split("BEGIN")[0].split()[2:])[:120] if sql else ""
         found[str(table)].append(f"trigger {when or name}")
     return found
 
 
-async def _details(session: Session, table: Table, triggers: list[str]) -> list[str]:
+def _details(connection: Connection, table: Table, triggers: list[str]) -> list[str]:
     """Columns with what holds for them, then keys over several columns, indexes and triggers."""
-    columns = await session.all(_COLUMNS, (table.name,))
+    columns = _ask(connection, _COLUMNS, (table.name,))
     keys = [str(row[0]) for row in sorted(columns, key=lambda row: row[4]) if row[4]]
     foreign: defaultdict[int, list[tuple[Any, ...]]] = defaultdict(list)
-    for row in await session.all(_FOREIGN, (table.name,)):
+    for row in _ask(connection, _FOREIGN, (table.name,)):
         foreign[int(row[0])].append(row)
     single = {str(rows[0][2]): rows[0] for rows in foreign.values() if len(rows) == 1}
     lines = [_column(row, keys, single) for row in columns]
@@ -237,7 +256,7 @@ async def _details(session: Session, table: Table, triggers: list[str]) -> list[
         lines.append(f"primary key ({', '.join(keys)})")
     several = [rows for rows in foreign.values() if len(rows) > 1]
     lines += [f"({', '.join(str(row[2]) for row in rows)}) -> {_target(rows)}" for rows in several]
-    for name, unique, origin, partial, over in await session.all(_INDEXES, (table.name,)):
+    for name, unique, origin, partial, over in _ask(connection, _INDEXES, (table.name,)):
         word = "unique" if origin == "u" else f"{'unique ' if unique else ''}index {name}"
         lines.append(f"{word} ({over}){' partial' if partial else ''}")
     return lines + triggers
