@@ -75,12 +75,14 @@ def _parser(*, serving: bool) -> argparse.ArgumentParser:
     serve.add_argument("--log-level", choices=[word.value for word in LogLevel], help="how much goes to stderr")
     serve.add_argument("--config", metavar="FILE", help="read this instead of the user's config.toml")
     if not serving:
-        from rootcellar import doctor, setup_cli, setup_page, update_cli
+        from rootcellar import database_cli, doctor, secret_cli, setup_cli, setup_page, update_cli
 
         setup_cli.add_commands(commands)
         setup_page.add_command(commands)
         doctor.add_command(commands)
         update_cli.add_command(commands)
+        secret_cli.add_commands(commands)
+        database_cli.add_commands(commands)
     return parser
 
 
@@ -90,7 +92,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given and sys.stdin is not None and not sys.stdin.isatty():
         given = ["serve"]  # started by a host whose entry names no command
     parser = _parser(serving=given[:1] == ["serve"])
-    chosen = parser.parse_args(given)
+    chosen, unknown = parser.parse_known_args(given)
+    if unknown and chosen.command == "secret":  # not repeated: a value may stand there
+        parser.error("`secret` takes a name and no value; the value is asked for")
+    elif unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if chosen.command is None:
         parser.print_help()
         return OK
@@ -104,8 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _other(chosen: argparse.Namespace) -> int:
-    """The commands that look after hosts and explain this machine."""
-    from rootcellar import doctor, setup_cli, update_cli
+    """The commands that look after hosts, secrets and databases, and explain this machine."""
+    from rootcellar import database_cli, doctor, secret_cli, setup_cli, update_cli
 
     if chosen.command == "update":
         return update_cli.run(chosen)
@@ -113,6 +119,10 @@ def _other(chosen: argparse.Namespace) -> int:
         from rootcellar import setup_page
 
         return setup_page.run(chosen)
+    if chosen.command in secret_cli.COMMANDS:
+        return secret_cli.run(chosen)
+    if chosen.command in database_cli.COMMANDS:
+        return database_cli.run(chosen)
     if chosen.command == "doctor":
         return doctor.run(chosen, setup_cli.this_machine(), setup_cli.our_records(), ours.config_file(os.environ))
     return setup_cli.run(chosen)

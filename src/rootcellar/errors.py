@@ -31,6 +31,12 @@ Refusal
 │   └── Truncated   a database whose end is missing
 ├── Hostile         a database, or a file beside it, made to reach other files
 ├── NeedsKey        an encrypted database and no key, or the wrong one
+├── NoSecret        nothing is kept under that name
+├── KeychainFailed  the keychain did not do what it was asked
+│   ├── NoKeychain        there is none that can be reached
+│   ├── KeychainLocked    it is locked, and cannot show its prompt
+│   ├── KeychainRefused   the user, or the system, said no
+│   └── KeychainSilent    nobody answered within the deadline
 ├── Forbidden       SQL that this call does not admit
 ├── BadSql          SQL that SQLite does not understand
 ├── Constraint      a change that the database's own rules refuse
@@ -250,6 +256,42 @@ class NeedsKey(Refusal):
     """An encrypted database and no key, or the wrong one."""
 
     reason = "needs_key"
+
+
+class NoSecret(Refusal):
+    """Nothing is kept under that name."""
+
+    reason = "no_secret"
+
+
+class KeychainFailed(Refusal):
+    """The keychain did not do what it was asked."""
+
+    reason = "keychain"
+
+
+class NoKeychain(KeychainFailed):
+    """There is no keychain that can be reached."""
+
+    reason = "no_keychain"
+
+
+class KeychainLocked(KeychainFailed):
+    """The keychain is locked, and cannot show its prompt."""
+
+    reason = "keychain_locked"
+
+
+class KeychainRefused(KeychainFailed):
+    """The user, or the system, said no."""
+
+    reason = "keychain_refused"
+
+
+class KeychainSilent(KeychainFailed):
+    """Nobody answered within the deadline."""
+
+    reason = "keychain_silent"
 
 
 class Forbidden(Refusal):

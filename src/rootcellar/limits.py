@@ -88,6 +88,18 @@ DATABASES_LISTED_MAX: Final = 200  # one `list_databases`
 EXPORT_BYTES_MAX: Final = 256 * MIB  # one exported file
 BAD_ROWS_TOLD_MAX: Final = 20  # bad rows of an import, each with its line
 
+# Secrets
+SECRET_BYTES_MAX: Final = 64 * KIB  # a key, a token, a certificate; keychains are no file store
+SECRET_WINDOWS_UNITS_MAX: Final = 1_280  # Credential Manager's 2,560 bytes, of UTF-16
+SECRET_NAME_CHARS_MAX: Final = 64  # what a person types
+SECRETS_MAX: Final = 1_000  # in our index
+KEYCHAIN_PERSON_S: Final = 120.0  # a person at a terminal finds and types a password
+KEYCHAIN_CALL_S: Final = 25.0  # the same inside a tool call: hosts give one a minute
+KEYCHAIN_QUIET_S: Final = 3.0  # where nobody is to be asked: it takes 30 ms
+KEY_HELD_S: Final = 60.0  # a database key is asked for once in this time, as long as its worker has it
+SECRET_USED_EVERY_S: Final = 3_600.0  # how exactly `last used` is kept
+AUDIT_BYTES_MAX: Final = 16 * MIB  # then the trail goes on in a new file; one old file is kept
+
 # Pages in the browser
 PAGE_OPENED_S: Final = 300.0  # a browser that starts cold, an update it wants first; then the one-time token is void
 PAGE_LEFT_S: Final = 8.0  # a page that is reloaded comes back within this

@@ -26,7 +26,7 @@ class Keys:
     def __init__(self) -> None:
         self.known: dict[str, Key] = {}
 
-    def key_for(self, database: str) -> Key | None:
+    def key_for(self, database: str, salt: bytes) -> Key | None:
         return self.known.get(Path(database).name)
 
 

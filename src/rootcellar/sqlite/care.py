@@ -74,8 +74,12 @@ def hold(beside: Json) -> int:
     """Open the directory of a second, new file and prove the file in it, before the fence goes up."""
     handle = os.open(beside["directory"], os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     found = os.stat(beside["name"], dir_fd=handle, follow_symlinks=False)
-    if (found.st_dev, found.st_ino) != (beside["device"], beside["inode"]) or found.st_size:
+    refill = bool(beside.get("refill"))  # it has the original's mode and owner, and bytes that are not wanted
+    if (found.st_dev, found.st_ino) != (beside["device"], beside["inode"]) or (found.st_size and not refill):
         raise errors.Stale(f"`{beside['name']}` was exchanged while it was opened", "try again")
+    if refill:
+        filled = os.open(beside["name"], os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, dir_fd=handle)
+        os.close(filled)
     _BESIDE[beside["name"]] = handle
     return handle
 

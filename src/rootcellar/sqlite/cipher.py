@@ -61,17 +61,17 @@ class Key:
 class KeyProvider(Protocol):
     """Where keys live: the OS keychain behind `secrets`, or nothing."""
 
-    def key_for(self, database: str) -> Key | None:
-        """The key of the database at this absolute path; None when there is none."""
+    def key_for(self, database: str, salt: bytes) -> Key | None:
+        """The key of the database at this absolute path, whose salt tells it from all others; None: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class NoKeys:
     """A provider without keys."""
 
-    def key_for(self, database: str) -> Key | None:
+    def key_for(self, database: str, salt: bytes) -> Key | None:
         """No key for any database."""
-        del database
+        del database, salt
         return None
 
 

@@ -306,11 +306,12 @@ class Database:
             yield worker
 
     def _key(self, path: str) -> str:
-        key = self.databases.keys.key_for(path) if self.header.sort is Sort.ENCRYPTED or not self.header.size else None
+        encrypted = self.header.sort is Sort.ENCRYPTED or not self.header.size
+        key = self.databases.keys.key_for(path, self.header.salt) if encrypted else None
         if key is None and self.header.sort is Sort.ENCRYPTED:
             raise errors.NeedsKey(
                 f"`{self.entry}` is encrypted, or no database",
-                "if it is yours, run `rootcellar secret set --database PATH`",
+                "its owner can run `rootcellar secret set --database PATH` in a terminal; a key is never sent here",
             )
         return key.reveal() if key else ""
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MAGIC: Final = b"SQLite format 3\x00"
 START_BYTES: Final = 4096
+SALT_BYTES: Final = 16
 _HEADER_BYTES: Final = 100
 _NEWEST_READ: Final = 2  # 1 is a rollback journal, 2 a write-ahead log
 _NEWEST_SCHEMA: Final = 4
@@ -44,6 +45,7 @@ class Header:
     page_size: int = 0
     pages: int = 0
     wal: bool = False
+    salt: bytes = b""  # of an encrypted one: its first bytes, which no other file has but its copies
 
 
 def read_header(start: bytes, size: int, name: str) -> Header:
@@ -54,7 +56,7 @@ def read_header(start: bytes, size: int, name: str) -> Header:
         )
     if not start.startswith(MAGIC):
         if looks_encrypted(start, size):
-            return Header(Sort.ENCRYPTED, size)
+            return Header(Sort.ENCRYPTED, size, salt=start[:SALT_BYTES])
         if size < _HEADER_BYTES and MAGIC.startswith(start[: len(MAGIC)]):
             raise errors.Truncated(f"`{name}` ends inside its header", "restore a backup")
         raise errors.NotADatabase(f"`{name}` is not a SQLite database", "read it as a file")

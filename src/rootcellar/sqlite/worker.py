@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import apsw
 
 from rootcellar import errors, limits
-from rootcellar.sqlite import care, change, exporting, faults, ground, importing, plan, reading, schema
+from rootcellar.sqlite import care, change, exporting, faults, ground, importing, plan, reading, rekeying, schema
 from rootcellar.sqlite.connect import Opening
 from rootcellar.sqlite.engine import LIBRARY_MIN, library_version
 from rootcellar.sqlite.ground import HeldVfs, Place
@@ -46,6 +46,7 @@ _TALKING_VERBS: Final[dict[str, Callable[..., Awaitable[Json]]]] = {
     "import": importing.import_rows,
     "export": exporting.export_rows,
     "copy": care.copy,
+    "rekey": rekeying.rekey,
 }
 _READ_BYTES: Final = 1 << 18
 _EXIT_S: Final = 0.5
