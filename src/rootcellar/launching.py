@@ -131,15 +131,3 @@ def _found(path: Path) -> str:
     if not os.access(path, os.X_OK):
         raise Failed(f"`{path}` is not there after installing", "run `rootcellar install` from the installed command")
     return str(path)
-
-
-def bundle_at_hand(program: Running) -> str | None:
-    """A `.mcpb` bundle that came with the frozen binary: Claude Desktop's own way to be given a server."""
-    if program.origin is not Origin.FROZEN:
-        return None
-    here = Path(program.prefix)
-    for folder in (here, here.parent, here.parent / "share" / "rootcellar", here.parent / "Resources"):
-        found = sorted(folder.glob("*.mcpb")) if folder.is_dir() else []
-        if found:
-            return str(found[-1])
-    return None

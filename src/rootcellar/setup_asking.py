@@ -6,9 +6,13 @@ import contextlib
 import glob
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from rootcellar.errors import Declined
+from rootcellar.errors import NotFound, NotOurs
 from rootcellar.hosts.host import Host, Machine, Says
+from rootcellar.hosts.plan import Foreign, Step
+from rootcellar.hosts.record import Records
+from rootcellar.setup_steps import Job, Outcome, plan_all
 
 OFFERED = ("Documents", "Notes", "notes", "Projects", "projects", "code", "src", "Desktop")
 
@@ -16,7 +20,9 @@ OFFERED = ("Documents", "Notes", "notes", "Projects", "projects", "code", "src",
 def which_hosts(present: Sequence[Host]) -> list[Host]:
     """The hosts the user picks among those that are here."""
     if not present:
-        raise Declined("no host was found on this machine")
+        raise NotFound(
+            "no host was found on this machine", "name one with `--host`; `rootcellar hosts --all` shows them"
+        )
     print("These hosts are here:")
     for number, host in enumerate(present, 1):
         print(f"  {number:>2}  {host.title}")
@@ -62,7 +68,30 @@ def offers(machine: Machine) -> list[str]:
 def agreed(changes: int) -> bool:
     """Whether the user agrees to the plan that was shown."""
     files = "this file" if changes == 1 else f"these {changes} files"
-    return input(f"\nChange {files}? [y/N] ").strip().lower() in {"y", "yes"}
+    return _yes(f"\nChange {files}? [y/N] ")
+
+
+def what_of_others(
+    jobs: Sequence[Job | Outcome], planned: Sequence[Step | Outcome], records: Records
+) -> list[Job | Outcome]:
+    """The same jobs, with the user's word on every entry of our name that somebody else wrote."""
+    decided: list[Job | Outcome] = []
+    for job, item in zip(jobs, planned, strict=True):
+        decided.append(job)
+        if not (isinstance(job, Job) and isinstance(item, Outcome) and isinstance(item.refusal, NotOurs)):
+            continue
+        bolder = replace(job, foreign=Foreign.TAKE_OVER)
+        [step] = plan_all([bolder], records)
+        if isinstance(step, Step):  # else it is ours, and was changed since: that is told, not asked
+            what = "Remove it all the same" if job.launch is None else "Replace it (uninstalling gives it back)"
+            print(f"\n{item.refusal.message}:\n{step.diff()}")
+            if _yes(f"{what}? [y/N] "):
+                decided[-1] = bolder
+    return decided
+
+
+def _yes(question: str) -> bool:
+    return input(question).strip().lower() in {"y", "yes"}
 
 
 def _absolute(word: str) -> str:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from rootcellar import ambient, launching, ours, setup_asking
+from rootcellar import ambient, bundles, launching, ours, setup_asking
 from rootcellar.errors import BadArgument, Declined, Refusal
 from rootcellar.hosts import edit
 from rootcellar.hosts.host import (
@@ -30,7 +30,17 @@ from rootcellar.hosts.places import HOSTS
 from rootcellar.hosts.plan import Foreign, Step
 from rootcellar.hosts.record import Records
 from rootcellar.hosts.where import Place, Scope, host_named, is_here, profile_places, project_place, user_places
-from rootcellar.setup_steps import Job, Outcome, Site, do_all, plan_all, repair_jobs, report_hosts, user_files
+from rootcellar.setup_steps import (
+    Job,
+    Outcome,
+    Site,
+    by_bundle,
+    do_all,
+    plan_all,
+    repair_jobs,
+    report_hosts,
+    user_files,
+)
 from rootcellar.setup_words import as_json, as_text, plan_as_text
 
 OK, REFUSED, USAGE = 0, 1, 2
@@ -55,6 +65,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _which(install)
     _folders(install)
     install.add_argument("--take-over", action="store_true", help="replace an entry of that name that is not ours")
+    install.add_argument(
+        "--no-bundle", action="store_true", help="edit Claude Desktop's config even if a .mcpb is here"
+    )
     install.add_argument("--no-proof", action="store_true", help="do not start the entry to see that it works")
     _doing(install)
     uninstall = commands.add_parser(
@@ -146,11 +159,17 @@ def _install(chosen: argparse.Namespace, machine: Machine, records: Records) -> 
     check_launch(launch)
     foreign = Foreign.TAKE_OVER if chosen.take_over else Foreign.LEAVE
     everywhere = Says.YES if chosen.root_everywhere else Says.NO
-    jobs = [
-        Job(place, chosen.name, launch, foreign, everywhere) if isinstance(place, Place) else place
-        for host in hosts
-        for place in _places(host, chosen, machine)
-    ]
+    jobs: list[Job | Outcome] = []
+    opens = any(machine.platform in host.bundles for host in hosts) and not (chosen.no_bundle or chosen.file)
+    bundle = bundles.at_hand(launching.running(), machine) if opens else None
+    for host in hosts:
+        if opened := by_bundle(host, machine, records, bundle):
+            jobs.append(opened)
+            continue
+        jobs += [
+            Job(place, chosen.name, launch, foreign, everywhere) if isinstance(place, Place) else place
+            for place in _places(host, chosen, machine)
+        ]
     return _planned_and_done(chosen, jobs, records, note)
 
 
@@ -166,6 +185,7 @@ def _uninstall(chosen: argparse.Namespace, machine: Machine, records: Records) -
             place = Place(host_named(record.host), Scope(record.scope), record.path)
             if not any(isinstance(job, Job) and job.place.path == place.path for job in jobs):
                 jobs.append(Job(place, chosen.name, None, foreign))
+    jobs.sort(key=lambda job: HOSTS.index(job.place.host if isinstance(job, Job) else job.host))
     return _planned_and_done(chosen, jobs, records, "")
 
 
@@ -178,6 +198,9 @@ def _repair(chosen: argparse.Namespace, machine: Machine, records: Records) -> i
 def _planned_and_done(chosen: argparse.Namespace, jobs: list[Job | Outcome], records: Records, note: str) -> int:
     """Show one plan, ask once, act, and say per host what is true now."""
     planned = plan_all(jobs, records)
+    if _interactive(chosen):
+        jobs = setup_asking.what_of_others(jobs, planned, records)
+        planned = plan_all(jobs, records)
     changes = [item for item in planned if isinstance(item, Step) and item.changes]
     asks = _interactive(chosen) and bool(changes)
     if not chosen.json and (asks or chosen.dry_run):
@@ -250,7 +273,10 @@ def _hosts(chosen: argparse.Namespace, machine: Machine) -> list[Host]:
     if chosen.file:
         raise BadArgument("`--file` needs to know whose it is", "name the host with `--host`")
     if chosen.all or chosen.command == "uninstall":
-        return present(machine)
+        found = present(machine)
+        if not found and not chosen.json:
+            print("No host was found on this machine; `rootcellar hosts --all` shows those we know.")
+        return found
     raise BadArgument("no host was named", "say `--host NAME` or `--all`; `rootcellar hosts` shows what is here")
 
 
@@ -298,7 +324,6 @@ def our_command() -> tuple[str, str]:
     program = launching.running()
     command = launching.lasting_command(program)
     if command:
-        bundle = launching.bundle_at_hand(program)
-        return command, f"For Claude Desktop you can also open `{bundle}`." if bundle else ""
+        return command, ""
     command = launching.install_lasting(program)
     return command, f"Installed a lasting command: `{ambient.shown(command)}`."

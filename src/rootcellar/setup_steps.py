@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rootcellar import ambient, proving
-from rootcellar.errors import Refusal
+from rootcellar.errors import Busy, Refusal
 from rootcellar.hosts import install
 from rootcellar.hosts.host import READ_ONLY_FLAG, Host, Launch, Machine, Says, command_line
 from rootcellar.hosts.plan import Act, Foreign, State, Step, inspected, install_step, uninstall_step
@@ -82,6 +82,17 @@ def user_files(host: Host, machine: Machine) -> list[Place | Outcome]:
     return [Outcome(host, "", "", refusal=Refusal(by_hand, hint))]
 
 
+def by_bundle(host: Host, machine: Machine, records: Records, bundle: str | None) -> Outcome | None:
+    """The truth for a host that takes a bundle, where one is at hand and no entry of ours stands in its config yet."""
+    if bundle is None or machine.platform not in host.bundles:
+        return None
+    if any(record.host == host.id for record in records.all()):
+        return None
+    instead = f"or write its config: `rootcellar install --host {host.id} --no-bundle`"
+    details = (f"open it while {host.title} runs, which then asks for the folders", instead)
+    return Outcome(host, bundle, "open the bundle", details=details)
+
+
 def launch_like(record: Record, command: str) -> Launch:
     """The launch of a recorded entry, with another command."""
     words = command_line(host_named(record.host), dict(record.entry)) or []
@@ -147,7 +158,9 @@ def _refuse_running(host: Host, job: Job, site: Site) -> None:
     if host.running and job.place.scope is not Scope.PROJECT and proving.is_running(host.running, site.machine):
         step = job.step(site.records)
         if step is not None and step.changes:
-            raise Refusal(f"{host.title} is running, and would write over the edit", "quit it first, then try again")
+            raise Busy(
+                f"{host.title} is running: quit it first", "it would write over the edit; then run the same again"
+            )
 
 
 def _proved(job: Job, step: Step, site: Site) -> Outcome:

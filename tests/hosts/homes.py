@@ -36,7 +36,7 @@ for line in sys.stdin:
 RUN = """\
 import os, sys
 import platformdirs.unix
-from rootcellar import cli, doctor, setup_cli
+from rootcellar import cli, doctor, setup_cli, setup_page, update_cli
 if "AS_USER" in os.environ:  # the interpreter itself may be where only root can read
     os.setuid(int(os.environ["AS_USER"]))
 code = cli.main()

@@ -154,8 +154,7 @@ def test_a_host_that_overwrites_edits_is_refused_while_it_runs(home: Home, tmp_p
     with subprocess.Popen([str(desktop), "30"], env=home.env) as child:
         done = home.install("--host", "claude-desktop")
         child.kill()
-    assert done.hosts["claude-desktop"]["why"] == "Claude Desktop is running, and would write over the edit"
-    assert done.hosts["claude-desktop"]["hint"] == "quit it first, then try again"
+    assert done.hosts["claude-desktop"]["why"] == "Claude Desktop is running: quit it first"
     assert file.read_bytes() == b"{}"
     assert (
         home.install("--host", "claude-desktop").hosts["claude-desktop"]["status"].startswith("restart Claude Desktop")
@@ -208,12 +207,3 @@ def test_without_any_installer_it_says_what_to_do(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(Exception, match="uv tool install rootcellar"):
         launching.install_lasting(Running(Origin.PIPX_RUN, "/x", "/x"))
-
-
-def test_a_bundle_beside_the_binary_is_found(tmp_path: Path) -> None:
-    (tmp_path / "app").mkdir()
-    program = Running(Origin.FROZEN, str(tmp_path / "app"), str(tmp_path / "app" / "rootcellar"))
-    assert launching.bundle_at_hand(program) is None
-    (tmp_path / "rootcellar.mcpb").write_bytes(b"")
-    assert launching.bundle_at_hand(program) == str(tmp_path / "rootcellar.mcpb")
-    assert launching.bundle_at_hand(replace(program, origin=Origin.LASTING)) is None

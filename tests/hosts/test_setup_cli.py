@@ -69,6 +69,12 @@ def test_all_means_every_host_that_is_here(home: Home) -> None:
     assert sorted(done.hosts) == ["codex", "cursor"]
 
 
+def test_all_on_a_machine_without_hosts_says_so(home: Home) -> None:
+    done = home.run("install", "--all", "--yes", "--command", str(home.program))
+    assert (done.code, "No host was found on this machine" in done.out) == (0, True)
+    assert home.run("uninstall", "--yes").out == "There is nothing to do.\n"
+
+
 def test_any_file_can_be_named(home: Home) -> None:
     file = home.write("portable/config.json", b"{}")
     assert home.install("--host", "cursor", "--file", str(file)).code == 0
@@ -232,6 +238,35 @@ def test_install_in_a_terminal_asks_for_hosts_folders_and_once_for_all(known: Ho
     text = (known.path / ".codex/config.toml").read_text("utf-8")
     assert f'args = ["serve", "{known.path}/Documents", "--root-ro", "{known.path}/archive"]' in text
     assert (known.path / CONFIG).read_bytes() == b'{\n  "mcpServers": {}\n}\n'
+
+
+THEIRS = b'{"mcpServers": {"rootcellar": {"command": "/theirs", "env": {"TOKEN": "t"}}}}'
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_an_entry_of_our_name_that_somebody_else_wrote_is_asked_about(known: Home, answer: str) -> None:
+    (known.path / CONFIG).write_bytes(THEIRS)
+    words = ["--host", "cursor", "--host", "codex", "--no-proof", "--command", str(known.program)]
+    person = Terminal(known, "install", *words)
+    person.reads("Replace it (uninstalling gives it back)? [y/N] ")
+    assert '-{"mcpServers": {"rootcellar": {"command": "/theirs"' in person.seen
+    person.types(f"{answer}\n")
+    person.reads("Change these 2 files? [y/N] " if answer == "y" else "Change this file? [y/N] ")
+    person.types("y\n")
+    assert person.ends() == (0 if answer == "y" else 1)
+    assert ((known.path / CONFIG).read_bytes() == THEIRS) is (answer == "n")
+    assert b"rootcellar" in (known.path / ".codex/config.toml").read_bytes()
+    assert known.uninstall().code == 0
+    assert (known.path / CONFIG).read_bytes() == THEIRS
+
+
+def test_uninstall_asks_before_it_removes_what_somebody_else_wrote(known: Home) -> None:
+    (known.path / CONFIG).write_bytes(THEIRS)
+    person = Terminal(known, "uninstall", "--host", "cursor")
+    person.reads("Remove it all the same? [y/N] ")
+    person.types("n\n")
+    assert person.ends() == 1
+    assert (known.path / CONFIG).read_bytes() == THEIRS
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", "\x04", "\x03"])

@@ -125,6 +125,7 @@ class Host:
     listed: Says = Says.NO  # whether servers are items of a list, found by their name
     drop_in: str = ""  # a file of our own that the host reads besides its config
     preamble: str = ""  # what a new file must hold besides our entry
+    bundles: tuple[Platform, ...] = ()  # where it opens `.mcpb` files, which it keeps better than an edited config
 
 
 @dataclass(frozen=True, slots=True)

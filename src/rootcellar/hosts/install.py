@@ -24,22 +24,37 @@ def applied(place: Place, records: Records, plan: Callable[[], Step | None], agr
     With `agreed` the user saw a plan: a file that is not as it was then is refused. Without, the plan is made here and
     now, so that installers side by side each add to what the other left.
     """
-    with locks.locked(place.path, records.locks):
-        for tried in range(_TRIES):
-            step = plan()
-            if step is None:
-                return None
-            if agreed is not None and (step.reading.data, step.edit) != (agreed.reading.data, agreed.edit):
-                raise Stale(
-                    f"`{place.name}` changed since the plan was shown", "look at the new plan, then agree to that"
-                )
-            try:
-                _act(step, records)
-            except Stale:
-                if agreed is not None or tried == _TRIES - 1:
-                    raise
-                continue
-            return step
+    above = ambient.missing_directories(records.data)  # made for our own directory, they go when it goes
+    try:
+        with locks.locked(place.path, records.locks):
+            step = _applied(place, records, plan, agreed, above)
+    finally:
+        if not ambient.exists(records.data):
+            ambient.remove_empty_directories(above)
+    if step is not None and step.record is not None and step.act in {Act.REMOVE, Act.DELETE, Act.FORGET}:
+        ambient.remove_empty_directories(step.record.made_directories)
+    return step
+
+
+def _applied(
+    place: Place, records: Records, plan: Callable[[], Step | None], agreed: Step | None, above: tuple[str, ...]
+) -> Step | None:
+    for tried in range(_TRIES):
+        step = plan()
+        if step is None:
+            return None
+        if agreed is not None and (step.reading.data, step.edit) != (agreed.reading.data, agreed.edit):
+            raise Stale(f"`{place.name}` changed since the plan was shown", "look at the new plan, then agree to that")
+        if step.act is Act.ADD and step.record is not None:
+            made = tuple(dict.fromkeys((*above, *step.record.made_directories)))
+            step = replace(step, record=replace(step.record, made_directories=made))
+        try:
+            _act(step, records)
+        except Stale:
+            if agreed is not None or tried == _TRIES - 1:
+                raise
+            continue
+        return step
     return None
 
 
@@ -76,7 +91,7 @@ def _hand_on(record: Record, records: Records) -> None:
     """Directories we made that still hold another entry of ours go with that one, when it goes."""
     left = tuple(made for made in record.made_directories if ambient.exists(made))
     for other in records.all() if left else ():
-        shared = tuple(made for made in left if other.path.startswith(made))
+        shared = tuple(made for made in left if other.path.startswith(made) or records.data.startswith(made))
         if shared and (other.path, other.name) != (record.path, record.name):
             made = (*shared, *(made for made in other.made_directories if made not in shared))
             records.keep(replace(other, made_directories=made))
@@ -108,6 +123,8 @@ def reverted(step: Step, records: Records) -> None:
             records.drop(step.place.path, step.name)
         else:
             records.keep(step.former)
+    if step.former is None:
+        ambient.remove_empty_directories(record.made_directories)
 
 
 def entry_now(place: Place, name: str) -> Value | None:

@@ -7,7 +7,7 @@ users). A template starts with `~` or `${VAR:-default}`, is spelled with `/`, an
 from __future__ import annotations
 
 from rootcellar.hosts.edit import Form
-from rootcellar.hosts.host import Files, Host, Question, Says, Shape, Surroundings
+from rootcellar.hosts.host import Files, Host, Platform, Question, Says, Shape, Surroundings
 
 CONFIG = "${XDG_CONFIG_HOME:-~/.config}"
 ROAMING = "${APPDATA:-~/AppData/Roaming}"
@@ -61,7 +61,7 @@ HOSTS: tuple[Host, ...] = (
         ),
         roots=NO, elicitation=NO, after="restart Claude Desktop (quit it from the tray or menu bar first)",
         running=r"/Claude\.app/Contents/MacOS/Claude|AnthropicClaude\\[^\n]*claude\.exe|WindowsApps\\Claude_|claude-desktop",
-        surroundings=Surroundings.DESKTOP,
+        surroundings=Surroundings.DESKTOP, bundles=(Platform.MACOS, Platform.WINDOWS),
     ),
     Host(
         "claude-code", "Claude Code", Form.JSON, MCP_SERVERS, Shape.STDIO,
