@@ -1,23 +1,18 @@
 """`rootcellar doctor`: says of everything how it is, and the next step where it is not as it should be.
 
 Exit codes: 0 all is well · 1 something deserves a look · 3 something does not work.
-Each check is a small function that promises never to fail itself; what it needs is imported in it.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
-import os
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Iterator
 from pathlib import Path
 
-from rootcellar import __version__, proving
+from rootcellar import __version__, checks, proving
+from rootcellar.checks import Level, Told
 from rootcellar.errors import Refusal
 from rootcellar.hosts.host import NAME, Machine
 from rootcellar.hosts.places import HOSTS
@@ -26,26 +21,6 @@ from rootcellar.hosts.record import Records
 from rootcellar.hosts.where import Place, Scope, host_named, is_here, remarks, user_places
 
 OK, LOOK, BROKEN = 0, 1, 3
-SQLITE_MIN = (3, 53, 2)  # older ones have known holes that a crafted database reaches
-
-
-class Level(Enum):
-    """How bad it is."""
-
-    GOOD = "ok"
-    NOTE = "note"
-    LOOK = "look"
-    BAD = "bad"
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One line: what was looked at, how it is, and the next step."""
-
-    about: str
-    level: Level
-    what: str
-    then: str = ""
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -62,6 +37,7 @@ def run(chosen: argparse.Namespace, machine: Machine, records: Records, config: 
     """Look at everything; the exit code says how bad it is."""
     found = list(examined(machine, records, config))
     if not chosen.quick:
+        found.append(checks.worker())
         found += start_up(machine, records)
     if chosen.json:
         lines = [
@@ -75,107 +51,25 @@ def run(chosen: argparse.Namespace, machine: Machine, records: Records, config: 
 
 
 def _line(told: Told) -> str:
-    return f"{told.level.value:<5} {told.about}: {told.what}" + (f"\n      -> {told.then}" if told.then else "")
+    then = "" if told.level is Level.GOOD else f"\n      -> {told.then}"
+    return f"{told.level.value:<5} {told.about}: {told.what}{then}"
 
 
 def examined(machine: Machine, records: Records, config: Path) -> Iterator[Told]:
     """Every check that starts nothing."""
-    yield program()
-    yield from roots(machine.env, config)
-    yield wall()
-    yield search()
-    yield sqlite()
-    yield keychain()
+    yield checks.program()
+    yield checks.data(machine.env)
+    yield from checks.roots(machine.env, config)
+    yield checks.wall()
+    yield checks.search()
+    yield checks.sqlite()
+    yield checks.keychain()
     yield from hosts(machine, records)
-
-
-def program() -> Told:
-    """What runs here."""
-    frozen = "frozen binary" if getattr(sys, "frozen", False) else f"Python {sys.version.split()[0]}"
-    return Told("program", Level.GOOD, f"rootcellar {__version__}, {frozen}, {sys.executable}")
-
-
-def roots(env: Mapping[str, str], config: Path) -> Iterator[Told]:
-    """The folders that the user's settings grant."""
-    from rootcellar.confine.system import why_not
-    from rootcellar.settings import Flags, resolve
-
-    try:
-        text = config.read_text("utf-8") if config.exists() else ""
-        settings = resolve(Flags(), env, text, config_name=str(config), separator=os.pathsep)
-    except (OSError, UnicodeDecodeError) as error:
-        yield Told("settings", Level.BAD, f"`{config}` cannot be read: {error}", "mend its permissions or encoding")
-        return
-    except Refusal as refusal:
-        yield Told("settings", Level.BAD, refusal.message, refusal.hint)
-        return
-    granted = [*settings.roots, *settings.roots_read_only]
-    for folder in granted:
-        path = Path(folder).expanduser()
-        if why := why_not(str(path)):
-            yield Told("folder", Level.BAD, f"`{path}` cannot be a root: {why}", f"change {config}")
-        elif path.is_dir() and os.access(path, os.R_OK | os.X_OK):
-            yield Told("folder", Level.GOOD, str(path))
-        else:
-            yield Told(
-                "folder", Level.LOOK, f"`{path}` is not a folder that can be read", f"make it, or change {config}"
-            )
-    if not granted:
-        yield Told("folders", Level.GOOD, "none in the settings: hosts give theirs, or entries name them")
-
-
-def wall() -> Told:
-    """Whether the second wall stands."""
-    if sys.platform != "linux":
-        return Told("second wall", Level.NOTE, "there is none on this system; the first wall stands alone")
-    support = importlib.import_module("rootcellar.confine._landlock").support()
-    if support.abi:
-        return Told("second wall", Level.GOOD, f"Landlock, version {support.abi}")
-    return Told(
-        "second wall", Level.LOOK, support.why_not, "the first wall stands alone; a newer kernel adds the second"
-    )
-
-
-def search() -> Told:
-    """Whether the search engine is where it should be."""
-    found = importlib.import_module("rootcellar.confine._rg").program()
-    if found:
-        return Told("search", Level.GOOD, str(found))
-    return Told(
-        "search", Level.LOOK, "ripgrep is not beside this program: searching is slower", "install rootcellar again"
-    )
-
-
-def sqlite() -> Told:
-    """Which SQLite answers, and whether it has known holes."""
-    try:
-        apsw = importlib.import_module("apsw")
-    except ImportError as error:
-        return Told("SQLite", Level.BAD, f"its library does not load: {error}", "install rootcellar again")
-    version = str(apsw.sqlitelibversion())
-    if tuple(map(int, version.split("."))) < SQLITE_MIN:
-        return Told("SQLite", Level.BAD, f"{version} has known holes", "install rootcellar again")
-    return Told("SQLite", Level.GOOD, version)
-
-
-def keychain() -> Told:
-    """Which keychain keeps the keys of encrypted databases."""
-    try:
-        secrets = importlib.import_module("rootcellar.secrets")
-    except ImportError:
-        return Told("keychain", Level.NOTE, "this build has none: encrypted databases cannot be opened")
-    describe: Callable[[], str] | None = getattr(secrets, "describe", None)
-    if describe is None:
-        return Told("keychain", Level.NOTE, "there is one; it does not describe itself")
-    try:
-        return Told("keychain", Level.GOOD, describe())
-    except Refusal as refusal:
-        return Told("keychain", Level.LOOK, refusal.message, refusal.hint)
 
 
 _STATES = {
     State.ABSENT: (Level.NOTE, ""),
-    State.OURS: (Level.GOOD, ""),
+    State.OURS: (Level.GOOD, "nothing to do"),
     State.CHANGED: (Level.NOTE, "it is left as you made it"),
     State.STALE: (Level.BAD, "run `rootcellar repair`"),
     State.FOREIGN: (Level.NOTE, "`rootcellar install --take-over` makes it ours"),
@@ -197,7 +91,9 @@ def hosts(machine: Machine, records: Records) -> Iterator[Told]:
         for place in places:
             seen.add(place.path)
             yield _entry(inspected(place, NAME, records), records)
-        yield from (Told(host.title, Level.NOTE, remark) for remark in remarks(host, machine))
+        yield from (
+            Told(host.title, Level.NOTE, remark, "see which of them you need") for remark in remarks(host, machine)
+        )
     for record in records.all():
         if record.path not in seen:
             place = Place(host_named(record.host), Scope(record.scope), record.path)

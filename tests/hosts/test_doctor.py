@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,53 @@ def _examined(home: Home, capsys: pytest.CaptureFixture[str], *words: str) -> tu
 
 
 def test_every_part_is_looked_at(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    _, checks = _examined(home, capsys)
-    assert {"program", "folders", "second wall", "search", "SQLite", "keychain"} <= set(checks)
-    assert checks["SQLite"]["level"] == "ok"
-    assert all(check["then"] for check in checks.values() if check["level"] in {"look", "bad"})
+    home.write(".cursor/mcp.json", b"{}")
+    code, checks = _examined(home, capsys)
+    parts = {
+        "program",
+        "our data",
+        "folders",
+        "second wall",
+        "search",
+        "SQLite",
+        "database worker",
+        "keychain",
+        "Cursor",
+    }
+    assert parts <= set(checks)
+    assert checks["SQLite"]["level"] == checks["our data"]["level"] == "ok"
+    assert all(check["then"] for check in checks.values())
+    levels = {check["level"] for check in checks.values()}
+    assert code == (3 if "bad" in levels else 1 if "look" in levels else 0)
+    assert not (home.path / ".local").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no second wall elsewhere yet")
+def test_the_wall_round_the_database_worker_is_asked_of_a_real_one(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = _examined(home, capsys)[1]
+    stands = told["second wall"]["level"] == "ok"
+    assert told["database worker"]["level"] == ("ok" if stands else "look"), told
+    assert ("Landlock holds it" in told["database worker"]["what"]) is stands
+    assert "database worker" not in _examined(home, capsys, "--quick")[1]
+
+
+def test_a_worker_that_does_not_start_is_bad(
+    home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rootcellar.sqlite import process
+
+    monkeypatch.setattr(process, "command_line", lambda: ["/nowhere/rootcellar", "worker"])
+    code, checks = _examined(home, capsys)
+    assert (code, checks["database worker"]["level"]) == (3, "bad")
+
+
+def test_a_data_directory_that_cannot_be_written_is_bad(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    home.write(".local", b"a file")
+    code, checks = _examined(home, capsys)
+    assert (code, checks["our data"]["level"]) == (3, "bad")
+    assert "may not be written" in checks["our data"]["what"]
 
 
 def test_a_stale_entry_is_bad_and_the_next_step_is_repair(
