@@ -71,9 +71,9 @@ def setup_exe(bundle: Path, out: Path, version: str) -> Path | None:
     kib = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file()) // 1024
     numbers = ([int(part) for part in re.findall(r"\d+", version)] + [0] * 4)[:4]
     words = {"VERSION": version, "NUMBERS": ".".join(map(str, numbers)), "KIB": str(kib), "PAYLOAD": str(bundle)}
-    words |= {"OUT": str(made)}
-    if sign := os.environ.get("WINDOWS_SIGN"):
-        words["SIGN"] = sign
+    words |= {"OUT": str(made)} | ({} if sys.platform == "win32" else {"TARGET": "amd64-unicode"})
+    if os.environ.get("WINDOWS_SIGN"):
+        words["SIGN"] = "yes"
     env = {**os.environ, "SOURCE_DATE_EPOCH": str(build_frozen.epoch())}
     command = [maker, "-V2", "-WX", *(f"-D{key}={value}" for key, value in words.items()), str(WINDOWS)]
     subprocess.run(command, check=True, env=env)

@@ -13,7 +13,7 @@ import pytest
 from hosts.homes import SERVER, program_at
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-KINDS = {".run": "run", ".deb": "deb", ".mcpb": "mcpb", ".exe": "setup", ".pkg": "pkg"}
+KINDS = {".run": "run", ".deb": "deb", ".mcpb": "mcpb", ".exe": "setup", ".pkg": "pkg"}  # by the end of the file
 PROGRAM = f"""\
 import os, sys
 if sys.argv[1:2] == ["serve"]:
@@ -42,7 +42,7 @@ def built(bundle: Path, out: Path, kind: str, **env: str) -> Path:
     """One installer of a bundle, as `scripts/build --all` makes it."""
     script = str(SCRIPTS / "build_installers.py")
     done = subprocess.run(
-        [sys.executable, script, str(bundle), "--out", str(out), "--kind", KINDS[kind]],
+        [sys.executable, script, str(bundle), "--out", str(out), "--kind", KINDS[Path(kind).suffix or kind]],
         check=False, capture_output=True, text=True, timeout=170,
         env={**os.environ, "SOURCE_DATE_EPOCH": "1760000000", **env},
     )  # fmt: skip
