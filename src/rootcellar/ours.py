@@ -21,7 +21,10 @@ def data_directory(env: Mapping[str, str]) -> Path:
     if not named:
         from platformdirs import user_data_path
 
-        return user_data_path("rootcellar", appauthor=False).absolute()
+        try:
+            return user_data_path("rootcellar", appauthor=False).absolute()
+        except RuntimeError:
+            raise BadArgument("this user has no home directory", f"set HOME, or {DATA} to a whole path") from None
     path = Path(os.path.expanduser(named))  # noqa: PTH111 - an unknown `~user` must be refused below, not raise
     if not path.is_absolute():  # a host may start us anywhere
         raise BadArgument(f"`{DATA}={named}` is not absolute", "write the whole path")
@@ -34,4 +37,7 @@ def config_file(env: Mapping[str, str]) -> Path:
         return Path(named).expanduser()
     from platformdirs import user_config_path
 
-    return user_config_path("rootcellar", appauthor=False) / "config.toml"
+    try:
+        return user_config_path("rootcellar", appauthor=False) / "config.toml"
+    except RuntimeError:  # no HOME, and no entry for this user: so there are no settings either
+        return Path(os.devnull)

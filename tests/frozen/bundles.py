@@ -90,11 +90,11 @@ class Talk:
         user: int | None = None,
     ) -> None:
         identity: Json = {} if user is None else {"user": user, "group": user, "extra_groups": []}
+        pipes: Json = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        given = None if env is None else dict(env)
         self.began = time.perf_counter()
-        self.process = subprocess.Popen(
-            list(command), env=None if env is None else dict(env), cwd=cwd,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **identity,
-        )  # fmt: skip
+        started: Any = subprocess.Popen(list(command), env=given, cwd=cwd, **pipes, **identity)
+        self.process: subprocess.Popen[bytes] = started
         self._last = 0
         hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
         try:

@@ -23,6 +23,7 @@ import ctypes
 import errno
 import functools
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -79,6 +80,8 @@ _SYS_RESTRICT_SELF: Final = 446
 _CREATE_RULESET_VERSION: Final = 1
 _RULE_PATH_BENEATH: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
+
+_MAPPED: Final = re.compile(r"(?:^\s*|=> )(/.*) \(0x[0-9a-f]+\)$", re.MULTILINE)  # a line of the loader's list
 
 _WHY_NOT: Final = {
     errno.ENOSYS: "the kernel has no Landlock (Linux 5.13 or newer is needed), or a container hides it",
@@ -174,8 +177,7 @@ def needs_of(program: str) -> tuple[Need, ...]:
         [program, "--version"], env={"LD_TRACE_LOADED_OBJECTS": "1"}, stdin=subprocess.DEVNULL, capture_output=True,
         check=False, timeout=10,
     )  # fmt: skip
-    words = traced.stdout.decode("utf-8", "surrogateescape").split()
-    files = sorted({word for word in words if word.startswith("/")})
+    files = sorted(set(_MAPPED.findall(os.fsdecode(traced.stdout))))
     return (
         (program, RUN, "a program"),
         ("/etc/ld.so.cache", Right.READ_FILE, "where libraries lie"),
