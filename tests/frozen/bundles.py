@@ -132,8 +132,11 @@ class Talk:
 
     def children(self) -> list[int]:
         """The processes that the server has started and that still run."""
-        folder = Path(f"/proc/{self.process.pid}/task")
-        return [int(word) for task in folder.iterdir() for word in (task / "children").read_text().split()]
+        found = []
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # the thread has ended meanwhile
+                found += [int(word) for word in (task / "children").read_text().split()]
+        return found
 
     def end(self) -> int:
         """End the input; the exit code."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import struct
+import tempfile
 import zlib
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -39,8 +40,20 @@ def pixel() -> bytes:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A folder to grant, open to every user."""
-    folder = tmp_path / "cellar"
+    """A folder to grant."""
+    return filled(tmp_path / "cellar")
+
+
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    """A folder that other users may enter, as pytest's own are not."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def filled(folder: Path) -> Path:
+    """A folder with one of everything, open to every user."""
     folder.mkdir()
     (folder / "hello.txt").write_text("hello\n")
     (folder / "shift-jis.txt").write_bytes("日本語のテキスト、倉庫の中に。\n".encode("shift_jis") * 20)
@@ -49,9 +62,5 @@ def root(tmp_path: Path) -> Path:
         made.execute("CREATE TABLE t (x)")
         made.commit()
     for path in (folder, *folder.iterdir()):
-        os.chmod(path, 0o777)
-    at = tmp_path
-    while at != at.parent and at.owner() == folder.owner() and at.is_relative_to("/tmp"):
-        at.chmod(at.stat().st_mode | 0o011)  # pytest closes its own to other users
-        at = at.parent
+        path.chmod(0o777)
     return folder

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from frozen.bundles import HERE, Talk, work_with
+from frozen.conftest import filled
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
@@ -147,9 +148,8 @@ def test_nothing_is_written_beside_the_program(bundle: Path, binary: str, root: 
 
 @LINUX
 @ROOT
-def test_an_ordinary_user_runs_what_root_installed(bundle: Path, root: Path, tmp_path: Path) -> None:
-    placed = copied(bundle, tmp_path / "app")
-    home = tmp_path / "home"
+def test_an_ordinary_user_runs_what_root_installed(bundle: Path, open_place: Path) -> None:
+    placed, root, home = copied(bundle, open_place / "app"), filled(open_place / "cellar"), open_place / "home"
     home.mkdir()
     os.chown(home, NOBODY, NOBODY)
     command = [str(placed / "rootcellar"), "serve", str(root)]
