@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import queue
@@ -25,19 +26,31 @@ def uri(path: Path | str) -> str:
     return Path(path).as_uri()
 
 
+def yes(_question: Json) -> Json:
+    """A user who agrees to everything."""
+    return {"action": "accept", "content": {"confirm": True}}
+
+
 class Host:
-    """One server process, as a host of one era sees it. `roots` None: the client has no roots capability."""
+    """One server process, as a host of one era sees it. `roots` None: the client has no roots capability.
+
+    `user` answers what is asked of them, by the params of the question ("silence": not at all); None: the client
+    cannot ask.
+    """
 
     def __init__(
         self,
         *serve: str,
         era: str = "modern",
         roots: Sequence[object] | Callable[[], object] | None = None,
+        user: Callable[[Json], object] | None = None,
         version: str = "2025-11-25",
         env: dict[str, str] | None = None,
         cwd: Path | None = None,
     ) -> None:
         self.era, self.roots, self.version = era, roots, version
+        self.user = user
+        self.questions: list[str] = []
         self.notes: list[Json] = []
         self.asked = 0
         self._id = 0
@@ -54,6 +67,7 @@ class Host:
             reader.start()
         if era == "legacy":
             capabilities: Json = {} if roots is None else {"roots": {"listChanged": True}}
+            capabilities |= {} if user is None else {"elicitation": {}}
             self.request(
                 "initialize",
                 {"protocolVersion": version, "capabilities": capabilities, "clientInfo": {"name": "t", "version": "1"}},
@@ -72,7 +86,10 @@ class Host:
             message = json.loads(line)
             if message.get("method") == "roots/list":
                 self.asked += 1
-                threading.Thread(target=self._answer_roots, args=(message["id"],), daemon=True).start()
+                threading.Thread(target=self._answer, args=(message["id"], self._offered), daemon=True).start()
+            elif message.get("method") == "elicitation/create":
+                put = functools.partial(self._put, message["params"])
+                threading.Thread(target=self._answer, args=(message["id"], put), daemon=True).start()
             elif "id" in message and "method" not in message:
                 with self._lock:
                     waiting = self._waiting.pop(message["id"], None)
@@ -94,12 +111,17 @@ class Host:
             return {"roots": [{"uri": one} if isinstance(one, str) else one for one in offered]}
         return offered
 
-    def _answer_roots(self, number: object) -> None:
-        offered = self._offered()
-        if offered == "silence":
+    def _put(self, question: Json) -> object:
+        """Put a question to the user."""
+        self.questions.append(question["message"])
+        return self.user(question) if self.user else {"code": -32601, "message": "no"}
+
+    def _answer(self, number: object, answer: Callable[[], object]) -> None:
+        said = answer()
+        if said == "silence":
             return
-        key = "error" if isinstance(offered, dict) and "code" in offered else "result"
-        self.send({"jsonrpc": "2.0", "id": number, key: offered})
+        key = "error" if isinstance(said, dict) and "code" in said else "result"
+        self.send({"jsonrpc": "2.0", "id": number, key: said})
 
     def send(self, message: object) -> None:
         """Put one message on the wire; bytes go as they are."""
@@ -123,6 +145,7 @@ class Host:
         params = dict(params or {})
         if self.era == "modern":
             capabilities: Json = {} if self.roots is None else {"roots": {}}
+            capabilities |= {} if self.user is None else {"elicitation": {}}
             envelope: Json = {META + "protocolVersion": "2026-07-28", META + "clientCapabilities": capabilities}
             envelope[META + "clientInfo"] = {"name": "t", "version": "1"}
             params["_meta"] = {**envelope, **params.get("_meta", {})}
@@ -132,13 +155,16 @@ class Host:
     def request(self, method: str, params: Json | None = None, timeout: float = 30) -> Json:
         """One request, one answer; a modern server's questions are answered on the way."""
         params = dict(params or {})
-        for _round in range(5):
+        for _round in range(10):
             answer = self.start(method, params)[1].get(timeout=timeout)
             result = answer.get("result", {})
             if result.get("resultType") != "input_required":
                 return answer
             self.asked += 1
-            answers = {key: self._offered() for key in result.get("inputRequests", {})}
+            answers = {
+                key: self._offered() if asked["method"] == "roots/list" else self._put(asked["params"])
+                for key, asked in result.get("inputRequests", {}).items()
+            }
             params = {**params, "inputResponses": answers, "requestState": result.get("requestState")}
         return answer
 

@@ -1,9 +1,15 @@
-"""Which roots are in force for this call. The only module that knows protocol eras and client capabilities.
+"""What is asked of the client inside a call: which roots it has, and whether its user agrees to a change.
+
+The only module that knows protocol eras and client capabilities.
 
 Roots are asked for inside the request that needs them. A modern client (2026-07-28) is answered with an
 `input_required` result whose `requestState` is sealed, and asked again in every call. A legacy client is sent
 `roots/list` as part of the request, and its answer holds until it says `roots/list_changed`; an empty or failing
 answer means *no client roots*, never the old ones.
+
+Consent is asked for the same way: a modern client is sent the question as an `input_required` result, together with
+the question for its roots (what it said of them minutes ago no longer counts), a legacy one `elicitation/create`.
+Either way nothing of ours waits meanwhile but a few hundred bytes. What counts as a yes is `consent`'s business.
 
 Whatever the client sends as roots is read leniently: a bare path (Cursor) or a bad root among good ones does not
 cost the good ones. The SDK would refuse the whole list, so `lenient` moves the raw list aside before it looks.
@@ -13,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import sys
+import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -27,11 +33,9 @@ from mcp.shared.message import ServerMessageMetadata
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from rootcellar import limits
-from rootcellar.confine import Dropped, Grant, Ground, Root, Roots
-from rootcellar.confine.uris import NoPath, System, path_of
-from rootcellar.policy import Access, Policy
-from rootcellar.settings import ClientRoots, Settings
+from rootcellar import consent, limits
+from rootcellar.errors import NeedsConsent
+from rootcellar.in_force import Offer
 from rootcellar.telemetry import LOG
 
 if TYPE_CHECKING:
@@ -39,16 +43,9 @@ if TYPE_CHECKING:
 
     from mcp.server import Server
 
-ROOTS_KEY = "rootcellar.roots"  # the question's name on the modern wire
+ROOTS_KEY = "rootcellar.roots"  # the questions' names on the modern wire
+CONSENT_KEY = "rootcellar.consent"
 _ASIDE = "com.github.rootcellar/roots"  # where `lenient` keeps the raw answer, inside this process
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What the client said its roots are: as sent, or why there are none."""
-
-    uris: tuple[str, ...] = ()
-    failure: str = ""
 
 
 @dataclass(slots=True)
@@ -102,6 +99,17 @@ def _uris(roots: object) -> tuple[str, ...]:
     return tuple(uri for uri in uris if isinstance(uri, str))[: limits.CLIENT_ROOTS_MAX]
 
 
+async def plain_words(ctx: Context, call_next: Callable[[Context], Awaitable[Any]]) -> Any:  # noqa: ANN401 - the SDK's
+    """Middleware: a call that is none is told what is wrong with it, where the SDK has one sentence for everything."""
+    if ctx.method == "tools/call":
+        params = ctx.params or {}
+        if not isinstance(params.get("name"), str):
+            raise MCPError(types.INVALID_PARAMS, "`name` must be the name of a tool; `tools/list` has them")
+        if not isinstance(params.get("arguments", {}), Mapping | None):
+            raise MCPError(types.INVALID_PARAMS, "`arguments` must be an object: names and their values")
+    return await call_next(ctx)
+
+
 async def lenient(ctx: Context, call_next: Callable[[Context], Awaitable[Any]]) -> Any:  # noqa: ANN401 - the SDK's
     """Middleware: put the client's raw roots aside before the SDK validates them away."""
     params = ctx.params
@@ -115,6 +123,10 @@ async def lenient(ctx: Context, call_next: Callable[[Context], Awaitable[Any]]) 
     return await call_next(dataclasses.replace(ctx, params={**params, "inputResponses": strict, "_meta": meta}))
 
 
+class CannotAsk(Exception):  # noqa: N818 - the client says so itself
+    """The client said that it can ask its user, and cannot."""
+
+
 class Asked(Exception):  # noqa: N818 - a turn of the conversation, not an error
     """The client must be asked first: the result to send instead of an answer."""
 
@@ -123,21 +135,89 @@ class Asked(Exception):  # noqa: N818 - a turn of the conversation, not an error
         self.result = result
 
 
-async def client_roots(ctx: Context, state: str | None) -> Offer | None:
-    """What the client offers as roots for this call; None if it has none to offer. Raises Asked to ask it first."""
-    capabilities = ctx.session.client_capabilities
-    if capabilities is None or capabilities.roots is None:
-        return None
-    if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
-        params = ctx.params or {}
+class Talk:
+    """What one call says to its client, and hears; `state` is what an earlier round of it left, unsealed."""
+
+    def __init__(self, ctx: Context, state: str | None, questions: consent.Questions) -> None:
+        self._ctx = ctx
+        self._questions = questions
+        self._is_modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
+        self._state: dict[str, Any] = json.loads(state) if state is not None and self._is_modern else {}
+        self._asked: dict[str, types.InputRequest] = {}  # what a further round has to ask again
+        self._times = int(self._state.get("times", 0))
+        self._was = str(self._state.get("was", ""))  # the fingerprint of what was asked about last
+
+    async def roots(self) -> Offer | None:
+        """What the client offers as roots for this call; None if it has none to offer. Raises Asked to ask it first."""
+        capabilities = self._ctx.session.client_capabilities
+        if capabilities is None or capabilities.roots is None:
+            return None
+        if not self._is_modern:
+            return await _legacy(self._ctx)
+        params = self._ctx.params or {}
+        self._asked[ROOTS_KEY] = types.ListRootsRequest()
         # Only what `lenient` put there counts, and it does so for every answer; anyone can write into `_meta`.
         aside = params["_meta"].get(_ASIDE) if ROOTS_KEY in (params.get("inputResponses") or {}) else None
-        if aside is None or state is None:
-            raise Asked(
-                types.InputRequiredResult(input_requests={ROOTS_KEY: types.ListRootsRequest()}, request_state="roots")
-            )
+        if aside is None or not self._state:
+            raise self._asking({})
         return Offer(tuple(aside))
-    return await _legacy(ctx)
+
+    def can_confirm(self) -> bool:
+        """Whether this client can put a form before its user."""
+        capabilities = self._ctx.session.client_capabilities
+        can = capabilities.elicitation if capabilities else None
+        if can is None or self._ctx.protocol_version < "2025-06-18":
+            return False
+        return can.form is not None or can.url is None  # `{}` means forms
+
+    def agreed(self) -> str | None:
+        """The fingerprint of what the user agreed to since the last round; None if nothing was asked. Declined."""
+        token = self._state.get("token")
+        answers = (self._ctx.params or {}).get("inputResponses") or {}
+        if not isinstance(token, str) or CONSENT_KEY not in answers or not self._questions.redeem(token):
+            return None  # not asked, answered before, or too late
+        if consent.verdict(answers[CONSENT_KEY]) is not consent.Verdict.YES:
+            raise consent.declined()
+        return self._was
+
+    async def agree(self, need: NeedsConsent) -> str:
+        """Put the question; the fingerprint of what was agreed to. Raises Asked (the modern way) or Declined."""
+        if self._times >= limits.CONSENT_ASKS_MAX:
+            raise consent.restless()
+        message = consent.question(need, self._was)
+        self._times, self._was = self._times + 1, need.fingerprint
+        form = types.ElicitRequestFormParams(message=message, requested_schema=dict(consent.FORM))
+        request = types.ElicitRequest(params=form)
+        if self._is_modern:
+            self._asked[CONSENT_KEY] = request
+            raise self._asking({"token": self._questions.put(), "was": self._was})
+        try:
+            answer = await self._ctx.session.send_request(
+                request,
+                types.ElicitResult,
+                request_read_timeout_seconds=limits.CONSENT_S,
+                metadata=ServerMessageMetadata(related_request_id=self._ctx.request_id),
+            )
+        except MCPError as error:
+            LOG.info("elicitation/create failed: %s", error.error.code)
+            if error.error.code == types.METHOD_NOT_FOUND:
+                raise CannotAsk from None
+            raise consent.unanswered() if error.error.code == types.REQUEST_TIMEOUT else consent.unheard() from None
+        except ValidationError:
+            raise consent.unheard() from None
+        if consent.verdict(answer.model_dump()) is not consent.Verdict.YES:
+            raise consent.declined()
+        return need.fingerprint
+
+    def _asking(self, state: dict[str, object]) -> Asked:
+        said = json.dumps({"times": self._times, **state})
+        return Asked(types.InputRequiredResult(input_requests=dict(self._asked), request_state=said))
+
+    @property
+    def host(self) -> str:
+        """What the client calls itself; a label, never a reason."""
+        known = self._ctx.session.client_params
+        return known.client_info.name[: limits.HOST_CHARS_MAX] if known and known.client_info else ""
 
 
 async def _legacy(ctx: Context) -> Offer:
@@ -172,86 +252,6 @@ async def _ask(ctx: Context) -> Offer:
     except ValidationError:
         return Offer(failure="the client says it has roots, and its list is not one")
     return Offer(_uris(answer.roots))
-
-
-def in_force(ground: Ground, settings: Settings, offer: Offer | None) -> Roots:
-    """The roots for one call, from what the user granted and what the client offers; never raises a Refusal.
-
-    | the client gives roots | some are granted | in force |
-    |---|---|---|
-    | yes | no | the client's |
-    | no | yes | the granted ones |
-    | yes | yes | `narrow`: those of either that lie inside one of the other; `add`: both; `ignore`: the granted ones |
-    | no | no | none, and the reasons are kept |
-    """
-    policy = settings.policy
-    granted = _granted(settings)
-    offered, dropped = _offered(offer, policy)
-    if not offered or not granted or settings.client_roots is ClientRoots.ADD:
-        return ground.roots([*granted, *offered], policy, dropped)
-    ours, theirs = ground.roots(granted, policy), ground.roots(offered, policy)
-    kept: list[Grant] = []
-    dropped += [*ours.dropped, *theirs.dropped]
-    for root in theirs.roots:
-        around = _around(root, ours.roots)
-        if around is not None and policy.seals(tuple(around.relative(root.real) or ())):
-            told = "it is sealed in the granted folder; name it after `serve` to grant it"
-            dropped.append(Dropped(root.path, "client", told))
-        elif around is not None:
-            kept.append(Grant(root.path, around.access, f"client, inside the granted `{around.name}`"))
-        elif not any(_around(inner, [root]) for inner in ours.roots):
-            dropped.append(
-                Dropped(root.path, "client", "it lies outside the granted folders; `--client-roots add` would keep it")
-            )
-    for root in ours.roots:
-        if _around(root, theirs.roots) is not None:
-            kept.append(Grant(root.path, root.access, "granted, inside a root of the client"))
-        elif not any(_around(inner, [root]) for inner in theirs.roots):
-            dropped.append(
-                Dropped(root.path, "granted", "the client's roots leave it out; `--client-roots add` would keep it")
-            )
-    return ground.roots(kept, policy, dropped)
-
-
-def wants_client_roots(settings: Settings) -> bool:
-    """Whether the client's roots matter at all."""
-    return settings.client_roots is not ClientRoots.IGNORE
-
-
-def _granted(settings: Settings) -> list[Grant]:
-    """What the user named; a folder named both ways is read-only, and so is everything on a read-only server."""
-    usual = Access.READ_ONLY if settings.policy.read_only else Access.READ_WRITE
-    return [Grant(path, usual) for path in settings.roots] + [
-        Grant(path, Access.READ_ONLY) for path in settings.roots_read_only
-    ]
-
-
-def _offered(offer: Offer | None, policy: Policy) -> tuple[list[Grant], list[Dropped]]:
-    """The client's roots as grants, and what of its answer names no directory of this machine."""
-    if offer is None:
-        return [], []
-    if offer.failure:
-        return [], [Dropped("the client's roots", "client", offer.failure)]
-    if not offer.uris:
-        return [], [Dropped("the client's roots", "client", "its list is empty: no folder is open there")]
-    access = Access.READ_ONLY if policy.read_only else Access.READ_WRITE
-    system = System.WINDOWS if sys.platform == "win32" else System.POSIX
-    grants: list[Grant] = []
-    dropped: list[Dropped] = []
-    for uri in dict.fromkeys(offer.uris):
-        path = path_of(uri, system)
-        if isinstance(path, NoPath):
-            dropped.append(Dropped(uri[: limits.URI_SHOWN_CHARS], "client", path.reason))
-        else:
-            grants.append(Grant(path, access, "client"))
-    return grants, dropped
-
-
-def _around(root: Root, others: Sequence[Root]) -> Root | None:
-    """The innermost of the others that is this directory or one above it."""
-    below = [(other.relative(root.real), other) for other in others]
-    fits = [(len(rest), index) for index, (rest, _) in enumerate(below) if rest is not None]
-    return below[min(fits)[1]][1] if fits else None
 
 
 def complete(ctx: Context, result: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rootcellar import __version__, ours
 from rootcellar.errors import Refusal
+from rootcellar.policy import Confirm
 from rootcellar.settings import ClientRoots, Flags, LogLevel, Settings, resolve
 
 if TYPE_CHECKING:
@@ -38,11 +39,17 @@ says what counts:
            (with no DIR at all: the client's roots as they are)          [default]
   add      both
   ignore   the granted folders only
-Without any root every call is refused, and says how to change that."""
+Without any root every call is refused, and says how to change that.
+
+Every change is journalled and can be undone (rootcellar changes, show, undo). One that destroys
+something (overwrites, deletes, drops, ...) is first put to the user, as --confirm says:
+  ask      where the client can ask; one that cannot is let through      [default]
+  refuse   the same, but a client that cannot ask is refused
+  never    nobody is asked"""
 
 SERVE_MORE = """\
 settings, the first that says something wins:
-  the flags above · ROOTCELLAR_ROOTS, _ROOTS_READ_ONLY, _CLIENT_ROOTS, _READ_ONLY, _SEAL, _LOG_LEVEL
+  the flags above · ROOTCELLAR_ROOTS, _ROOTS_READ_ONLY, _CLIENT_ROOTS, _CONFIRM, _READ_ONLY, _SEAL, _LOG_LEVEL
   (lists are split at `{separator}`) · {config}, for example:
       roots = ["~/notes"]
       roots_read_only = ["~/archive"]
@@ -71,6 +78,7 @@ def _parser(*, serving: bool) -> argparse.ArgumentParser:
     serve.add_argument("--root-ro", action="append", metavar="DIR", help="a folder to grant read-only (repeatable)")
     serve.add_argument("--client-roots", choices=[word.value for word in ClientRoots], help="see above")
     serve.add_argument("--read-only", action="store_const", const="true", help="offer no tool that changes anything")
+    serve.add_argument("--confirm", choices=[word.value for word in Confirm], help="see above")
     serve.add_argument("--seal", action="append", metavar="GLOB", help="names never touched, besides the built-in ones")
     serve.add_argument("--log-level", choices=[word.value for word in LogLevel], help="how much goes to stderr")
     serve.add_argument("--config", metavar="FILE", help="read this instead of the user's config.toml")
@@ -144,6 +152,7 @@ def _settings(chosen: argparse.Namespace) -> Settings:
         roots=[_absolute(root) for root in chosen.roots] or None,
         roots_read_only=[_absolute(root) for root in chosen.root_ro] if chosen.root_ro else None,
         client_roots=chosen.client_roots,
+        confirm=chosen.confirm,
         read_only=chosen.read_only,
         seal=chosen.seal,
         log_level=chosen.log_level,

@@ -22,6 +22,7 @@ Refusal
 ├── BadConfig       a host's config file that cannot be edited without harm
 ├── NotOurs         an entry that has our name, but that we did not write
 ├── Declined        the user said no
+├── NeedsConsent    the user has to say yes first
 ├── Cancelled       the caller took the request back
 ├── TimedOut        over its deadline
 ├── NotADatabase    bytes that are no SQLite database
@@ -196,6 +197,17 @@ class Declined(Refusal):
     """The user said no."""
 
     reason = "declined"
+
+
+class NeedsConsent(Refusal):
+    """The user has to say yes to exactly this first; nothing has changed."""
+
+    reason = "consent"
+
+    def __init__(self, statement: str, fingerprint: str) -> None:
+        super().__init__("the user has to agree to this change first", "ask the user, then try again")
+        self.statement = statement  # what will happen, for the user
+        self.fingerprint = fingerprint  # the same for the same change of the same things
 
 
 class Cancelled(Refusal):

@@ -13,6 +13,7 @@ MESSAGE_DEPTH_MAX: Final = 128  # arguments nest 4 deep; a parser must not recur
 MESSAGE_VALUES_MAX: Final = 500_000  # 16 MiB of `[],[],` would become 300 MB of lists
 MESSAGE_EDGE_BYTES: Final = 4_096  # kept of a message too large to hold, to find its id
 MESSAGE_OVERHEAD_BYTES: Final = 1_024  # what a short message costs us beside its own bytes
+ARGUMENTS_MAX: Final = 64  # names in one object of arguments; no tool takes a quarter of that
 BATCH_MESSAGES_MAX: Final = 1_000  # in one JSON-RPC batch
 STARTS_MAX: Final = 64  # calls started at once before the first of them answers
 STARTS_PAUSE_S: Final = 0.01  # then a pause: a client that has stopped reading shows itself
@@ -44,6 +45,18 @@ LINK_HOPS_MAX: Final = 40  # Linux's own limit
 PATH_BYTES_MAX: Final = 4_096  # Linux's PATH_MAX; also what one argument may hold
 NAME_BYTES_MAX: Final = 255  # every file system we know
 WALK_ENTRIES_MAX: Final = 2_000_000  # a walk of a whole disk ends
+
+# Changes
+REQUEST_KEY_CHARS_MAX: Final = 200  # a UUID, or a sentence
+REQUEST_KEY_WAIT_S: Final = 5.0  # for another server that is at the same request
+REQUEST_KEY_LOOK_S: Final = 0.05  # how often meanwhile
+SUMMARY_CHARS_MAX: Final = 500  # what the journal keeps of an answer; all of it where a `request_key` may ask for it
+CONSENT_S: Final = 600.0  # a question waits as long for the user's answer
+CONSENT_ASKS_MAX: Final = 5  # of one call, when what it would change keeps changing meanwhile
+CONSENT_OPEN_MAX: Final = 1_024  # questions waiting for their answers; the oldest are asked again
+CONSENT_CHARS_MAX: Final = 3_000  # what a person reads before saying yes
+CONSENT_ENTRIES_MAX: Final = 100_000  # of a folder to be replaced or deleted, looked at to say how much it holds
+HOST_CHARS_MAX: Final = 80  # of what a client calls itself
 
 # Roots
 URI_CHARS_MAX: Final = 3 * PATH_BYTES_MAX  # every byte of a path percent-encoded

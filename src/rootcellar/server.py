@@ -53,25 +53,63 @@ class House:
         self._doors = ThreadPoolExecutor(limits.DOOR_THREADS, thread_name_prefix="door")
 
     async def run(self, ctx: asking.Context, state: str | None, tool: Tool, arguments: Json) -> Json:
-        """One tool call: roots, then the body on a thread that can reach nothing else."""
-        offer = await asking.client_roots(ctx, state) if self.asks else None
-        loop = asyncio.get_running_loop()
-        cancel = Cancel()
-        report = _reporter(ctx, loop)
+        """One tool call: roots, then the body on a thread that can reach nothing else, and the user's yes if need be.
+
+        While the user is asked nothing of the call is left: it begins anew with what was agreed to.
+        """
+        talk = asking.Talk(ctx, state, self._questions)
+        cancel, report = Cancel(), _reporter(ctx, asyncio.get_running_loop())
+        key = arguments.pop(REQUEST_KEY, None) or ""
         try:
-            future = await loop.run_in_executor(self._doors, self._begin, offer, tool, arguments, cancel, report)
-            return await asyncio.wrap_future(future)
+            agreed = frozenset(filter(None, [talk.agreed()]))
+            offer = await talk.roots() if self.asks else None
+            asks = self._asks(talk)
+            while True:
+                request = Request(tool.name, tool.effect, summed_up(arguments), talk.host, key, asks, agreed)
+                try:
+                    return await self._tried(offer, tool, arguments, cancel, report, request)
+                except NeedsConsent as need:
+                    try:
+                        agreed |= {await talk.agree(need)}
+                    except asking.CannotAsk:
+                        asks = _unasked(self.settings.policy)
         except Refusal as refusal:
             return refused(refusal)
         finally:
             cancel.cancelled = True
 
+    def _asks(self, talk: asking.Talk) -> Asks:
+        if self.settings.policy.confirm is Confirm.NEVER:
+            return Asks.LET
+        return Asks.ASK if talk.can_confirm() else _unasked(self.settings.policy)
+
+    async def _tried(
+        self,
+        offer: Offer | None,
+        tool: Tool,
+        arguments: Json,
+        cancel: Cancel,
+        report: Progress,
+        request: Request,
+    ) -> Json:
+        """Open the roots off the protocol's thread, hand the call to the threads held to them, and wait for it."""
+        loop = asyncio.get_running_loop()
+        begin = partial(self._begin, offer, tool, arguments, cancel, report, request)
+        return await asyncio.wrap_future(await loop.run_in_executor(self._doors, begin))
+
     def _begin(
-        self, offer: asking.Offer | None, tool: Tool, arguments: Json, cancel: Cancel, report: Progress
+        self,
+        offer: Offer | None,
+        tool: Tool,
+        arguments: Json,
+        cancel: Cancel,
+        report: Progress,
+        request: Request,
     ) -> Future[Json]:
-        """Open the roots and hand the call to the threads that are held to them."""
-        roots = asking.in_force(self.ground, self.settings, offer)
-        call = Call(roots, cancel, report)
+        roots = in_force(self.ground, self.settings, offer)
+        recording = Recording(self.journal.store, request)
+        witness = FORBIDDEN if tool.effect is Effect.READ else recording
+        call = Call(roots.witnessed(witness), recording, self.journal, cancel, report)
         if not roots.roots:
             refusal: Future[Json] = Future()
             refusal.set_result(spoken(tool, call, arguments))  # nothing can be opened: the answer says why
@@ -142,7 +180,15 @@ class House:
 
     def drain(self, seconds: float) -> None:
         """Return once no change is half done, or when the time is up: then it is as if it had not begun."""
+        until = time.monotonic() + seconds
         wait(list(self._changing), timeout=seconds)
+        databases.close()
+        self.journal.store.close(max(0.0, until - time.monotonic()))
+
+
+def _unasked(policy: Policy) -> Asks:
+    """What becomes of a change that destroys where nobody can be asked."""
+    return Asks.REFUSE if policy.confirm is Confirm.REFUSE else Asks.LET
 
 
 def _reporter(ctx: asking.Context, loop: asyncio.AbstractEventLoop) -> Progress:
@@ -197,5 +243,6 @@ def build(settings: Settings) -> tuple[Server[asking.Memory], House]:
     server.add_request_handler("resources/read", types.ReadResourceRequestParams, house.get_resource)
     server.add_notification_handler("notifications/roots/list_changed", types.NotificationParams, asking.forget)
     server.middleware.append(RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience=NAME))
+    server.middleware.append(asking.plain_words)
     server.middleware.append(asking.lenient)
     return server, house

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from rootcellar.errors import BadArgument
-from rootcellar.policy import SEALED, Policy
+from rootcellar.policy import SEALED, Confirm, Policy
 
 ENVIRONMENT = "ROOTCELLAR_"
 
@@ -43,6 +43,7 @@ class Flags:
     client_roots: str | None = None
     read_only: str | None = None
     seal: Sequence[str] | None = None
+    confirm: str | None = None
     log_level: str | None = None
 
 
@@ -66,7 +67,7 @@ class Settings:
 
 
 _LISTS = ("roots", "roots_read_only", "seal")
-_WORDS: Mapping[str, type[Enum]] = {"client_roots": ClientRoots, "log_level": LogLevel}
+_WORDS: Mapping[str, type[Enum]] = {"client_roots": ClientRoots, "confirm": Confirm, "log_level": LogLevel}
 _SWITCHES = ("read_only",)
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
@@ -87,7 +88,11 @@ def resolve(flags: Flags, environ: Mapping[str, str], config: str, *, config_nam
         roots=tuple(first("roots", ())),
         roots_read_only=tuple(first("roots_read_only", ())),
         client_roots=first("client_roots", ClientRoots.NARROW),
-        policy=Policy(read_only=first("read_only", default=False), sealed=SEALED + tuple(first("seal", ()))),
+        policy=Policy(
+            read_only=first("read_only", default=False),
+            sealed=SEALED + tuple(first("seal", ())),
+            confirm=first("confirm", Confirm.ASK),
+        ),
         log_level=first("log_level", LogLevel.WARNING),
     )
 

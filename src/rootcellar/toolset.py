@@ -1,8 +1,9 @@
 """A tool is a value: declared once, and everything else follows from the declaration.
 
 A family file makes a `Toolset` and decorates functions with a title and an `Effect`. Name, description and input
-schema come from the function; annotations and read-only admission come from the effect. `spoken` is the one place
-where a Refusal becomes words, and the one place where anything else is caught.
+schema come from the function; annotations, read-only admission, consent, the journal and the `request_key` come from
+the effect. `spoken` is the one place where a Refusal becomes words, where a call's changes become one change of the
+journal, and where anything else is caught.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ import inspect
 import json
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
 from rootcellar import limits
 from rootcellar.confine import Lane, Roots
-from rootcellar.errors import BadArgument, Cancelled, Refusal
+from rootcellar.errors import BadArgument, Busy, Cancelled, NeedsConsent, Refusal
+from rootcellar.journal.changes import Change
+from rootcellar.journal.recording import Journal, Recording
 from rootcellar.policy import Effect, Policy
 from rootcellar.telemetry import LOG
 
@@ -30,6 +33,13 @@ ANNOTATIONS: Mapping[Effect, Json] = {
     Effect.WRITE: {"readOnlyHint": False, "destructiveHint": False, "openWorldHint": False},
     Effect.DESTROY: {"readOnlyHint": False, "destructiveHint": True, "openWorldHint": False},
 }
+
+
+CHANGE_ID = "change_id"  # in answers' `_meta`, as it stands in their text
+REQUEST_KEY = "request_key"  # the argument that every tool with an effect has: the same key, the same change, once
+RequestKey = Annotated[
+    str | None, Field(max_length=limits.REQUEST_KEY_CHARS_MAX), WithJsonSchema({"type": "string"})
+]
 
 
 class Answer(Protocol):
@@ -61,6 +71,8 @@ class Call:
     """One request, as a tool sees it."""
 
     roots: Roots
+    recording: Recording
+    journal: Journal
     cancel: Cancel = field(default_factory=Cancel)
     progress: Callable[[float, float | None, str], None] = lambda _done, _total, _message: None
 
@@ -93,8 +105,11 @@ class Tool:
 
     def parse(self, raw: Mapping[str, Any]) -> Json:
         """The arguments as the body takes them; raises BadArgument that says what to send instead."""
+        _count([raw])
+        given = {name: self._unwrapped(name, value) for name, value in raw.items()}
+        _count(part for value in given.values() if isinstance(value, list) for part in value)
         try:
-            parsed = self.arguments.model_validate({name: self._unwrapped(name, value) for name, value in raw.items()})
+            parsed = self.arguments.model_validate(given)
         except ValidationError as error:
             raise self._bad(error) from None
         return {name: getattr(parsed, name) for name in self.arguments.model_fields}
@@ -119,6 +134,13 @@ class Tool:
             name if known.is_required() else f"{name}?" for name, known in self.arguments.model_fields.items()
         )
         return BadArgument("; ".join(told), f"`{self.name}` takes {takes or 'no arguments'}")
+
+
+def _count(objects: Iterable[object]) -> None:
+    """Names that no tool takes are refused one by one, in words: not by the thousand."""
+    if any(isinstance(one, Mapping) and len(one) > limits.ARGUMENTS_MAX for one in objects):
+        told = f"there are over {limits.ARGUMENTS_MAX} names in one object of arguments"
+        raise BadArgument(told, "send only what the tool takes")
 
 
 def _members(annotation: Any) -> Iterator[Any]:  # noqa: ANN401 - annotations have no common type
@@ -162,6 +184,9 @@ def _problem(problem: Mapping[str, Any]) -> str:
     if kind in ("too_short", "too_long"):
         bound, word = (given["min_length"], "least") if kind == "too_short" else (given["max_length"], "most")
         return f"`{name}` must hold at {word} {bound}"
+    if kind in ("string_too_short", "string_too_long"):
+        bound, word = (given["min_length"], "least") if kind == "string_too_short" else (given["max_length"], "most")
+        return f"`{name}` must have at {word} {bound} characters"
     return f"`{name}` is not what is meant there"
 
 
@@ -206,6 +231,8 @@ class Toolset:
                 for name, given in inspect.signature(body).parameters.items()
                 if name != "call"
             }
+            if effect is not Effect.READ:
+                fields[REQUEST_KEY] = (RequestKey, None)
             arguments = create_model(body.__name__, __config__=ConfigDict(extra="forbid"), **fields)
             description = " ".join((body.__doc__ or "").split())
             self.tools.append(Tool(body.__name__, title, description, effect, lane, arguments, body))
@@ -220,16 +247,45 @@ def admitted(toolsets: Sequence[Toolset], policy: Policy) -> dict[str, Tool]:
 
 
 def spoken(tool: Tool, call: Call, arguments: Json) -> Json:
-    """Run a tool and put what comes of it into words: an answer, a refusal, or one generic line."""
+    """Run a tool and put what comes of it into words: an answer, a refusal, or one generic line.
+
+    What it changed becomes one change of the journal, whose id is told. Raises NeedsConsent, and nothing else.
+    """
     try:
-        return {"content": tool.body(call, **arguments).content(), "isError": False}
+        told = _once(tool, call, arguments)
+    except NeedsConsent:
+        call.recording.seal("")
+        raise
     except Refusal as refusal:
-        return refused(refusal)
+        told = refused(refusal)
     except MemoryError:
-        return refused(Refusal("this took more memory than there is", "ask for a smaller part"))
+        told = refused(Refusal("this took more memory than there is", "ask for a smaller part"))
     except Exception:  # noqa: BLE001 - the one place: a bug of ours must not become silence, nor its text the model's input
         LOG.exception("tool %s failed", tool.name)
-        return refused(Refusal(f"`{tool.name}` failed because of a fault in rootcellar", "the log has the details"))
+        told = refused(Refusal(f"`{tool.name}` failed because of a fault in rootcellar", "the log has the details"))
+    change = call.recording.seal("".join(block.get("text", "") for block in told["content"]))
+    return told if change is None else _accounted(told, change)
+
+
+def _once(tool: Tool, call: Call, arguments: Json) -> Json:
+    """Run it, unless a call with the same `request_key` has; then its answer is given again."""
+    try:
+        if (change := call.recording.earlier()) is None:
+            return {"content": tool.body(call, **arguments).content(), "isError": False}
+    except Busy:  # another call with that key began between our look and our first step
+        if (change := call.recording.earlier()) is None:
+            raise
+    text = change.summary or "Done."
+    return _accounted({"content": [{"type": "text", "text": text}], "isError": False}, change)
+
+
+def _accounted(told: Json, change: Change) -> Json:
+    """The answer with the change's id and how to take it back."""
+    *before, last = told["content"]
+    gap = "" if last["text"].endswith("\n") else "\n"
+    text = f"{last['text']}{gap}[change_id {change.id}; undo_change takes it back]"
+    meta = {**told.get("_meta", {}), CHANGE_ID: change.id}
+    return {**told, "content": [*before, {**last, "text": text}], "_meta": meta}
 
 
 def refused(refusal: Refusal) -> Json:
