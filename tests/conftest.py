@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         path = Path(str(item.fspath))
         if path.stem in SLOW.get(path.parent.name, ()):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def data_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test leaves anything in the user's own data directory: the journal of every server lies here."""
+    os.environ["ROOTCELLAR_DATA"] = str(tmp_path_factory.mktemp("data"))

@@ -169,6 +169,7 @@ def _absolute(root: str) -> str:
 def _serve(chosen: argparse.Namespace) -> NoReturn:
     """Answer at once; everything slow is loaded beside the first answers."""
     settings = _settings(chosen)
+    journal = str(ours.data_directory(os.environ) / "journal")
     from rootcellar import front, telemetry
     from rootcellar.front import instant
 
@@ -178,7 +179,7 @@ def _serve(chosen: argparse.Namespace) -> NoReturn:
         from rootcellar import engine
         from rootcellar.server import build
 
-        server, house = build(settings)
+        server, house = build(settings, journal)
         return engine.Engine(server, drain=[house.drain])
 
     variant = "read-only" if settings.policy.read_only else "read-write"

@@ -24,7 +24,7 @@ FIELD: Final = "confirm"
 
 FORM: Final[dict[str, Any]] = {
     "type": "object",
-    "properties": {FIELD: {"type": "boolean", "title": "Do it?", "description": "yes: it is done; no: nothing changes"}},
+    "properties": {FIELD: {"type": "boolean", "title": "Do it?", "description": "no: nothing changes"}},
     "required": [FIELD],
 }
 _SAID_NO: Final = "do not try it another way: ask the user what they want instead"
@@ -54,7 +54,7 @@ def declined() -> Declined:
 def unanswered() -> Declined:
     """Nobody said anything in time."""
     minutes = int(limits.CONSENT_S // 60)
-    return Declined(f"nobody answered within {minutes} minutes, and nothing was changed", "ask the user, then try again")
+    return Declined(f"nobody answered within {minutes} minutes; nothing was changed", "ask the user, then try again")
 
 
 def unheard() -> Declined:

@@ -50,6 +50,7 @@ WALK_ENTRIES_MAX: Final = 2_000_000  # a walk of a whole disk ends
 REQUEST_KEY_CHARS_MAX: Final = 200  # a UUID, or a sentence
 REQUEST_KEY_WAIT_S: Final = 5.0  # for another server that is at the same request
 REQUEST_KEY_LOOK_S: Final = 0.05  # how often meanwhile
+ARGUMENT_KEPT_CHARS: Final = 120  # what the journal keeps of one argument
 SUMMARY_CHARS_MAX: Final = 500  # what the journal keeps of an answer; all of it where a `request_key` may ask for it
 CONSENT_S: Final = 600.0  # a question waits as long for the user's answer
 CONSENT_ASKS_MAX: Final = 5  # of one call, when what it would change keeps changing meanwhile

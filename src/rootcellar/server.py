@@ -7,6 +7,7 @@ import difflib
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 
 import mcp_types as types
 from mcp.server import CacheHint, Server
@@ -14,17 +15,21 @@ from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.shared.exceptions import MCPError
 
 from rootcellar import __version__, asking, limits
-from rootcellar.confine import Ground, Progress
+from rootcellar.confine import FORBIDDEN, Ground, Progress
 from rootcellar.confine._rg import program
 from rootcellar.confine.pool import Pools
-from rootcellar.errors import BadArgument, Refusal
-from rootcellar.policy import Effect
+from rootcellar.consent import Questions
+from rootcellar.errors import BadArgument, NeedsConsent, Refusal
+from rootcellar.in_force import Offer, in_force, wants_client_roots
+from rootcellar.journal.recording import Asks, Recording, Request
+from rootcellar.journal.store import Store
+from rootcellar.policy import Confirm, Effect, Policy
 from rootcellar.prompts import PROMPTS
 from rootcellar.resources import TEMPLATE, read_resource
 from rootcellar.settings import Settings
 from rootcellar.text import media
-from rootcellar.tools import TOOLSETS
-from rootcellar.toolset import Call, Cancel, Json, Tool, admitted, refused, spoken
+from rootcellar.tools import TOOLSETS, databases
+from rootcellar.toolset import REQUEST_KEY, Call, Cancel, Json, Tool, admitted, refused, spoken, summed_up
 
 Answered = Json | types.InputRequiredResult
 
@@ -32,20 +37,23 @@ NAME = "rootcellar"
 INSTRUCTIONS = (
     "The user's own files, inside the roots they gave. Start with list_roots or directory_tree. Paths are absolute, "
     "relative to the only root, or `root/...`. Prefer edit_file over rewriting; read_file gives the `version` that "
-    "if_version checks. An answer that was cut says which call gets the rest."
+    "if_version checks. An answer that was cut says which call gets the rest. Every change has a change_id and can be "
+    "undone; sent again with the same `request_key` it is not made twice."
 )
 WARM = ("charset_normalizer", media.warm)  # loaded before the walls are up: behind them nothing can be imported
 STATIC = CacheHint(ttl_ms=3_600_000, scope="public")  # lists that only change with the program
 
 
 class House:
-    """What outlives a call: the ground the roots stand on, and the pools that work in them."""
+    """What outlives a call: the ground the roots stand on, the pools that work in them, and the journal."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, journal: str) -> None:
         self.settings = settings
         self.tools = admitted(TOOLSETS, settings.policy)
-        self.asks = asking.wants_client_roots(settings)
+        self.asks = wants_client_roots(settings)
         self.ground = Ground()
+        self.store = Store(journal)  # nothing is opened before the first change
+        self._questions = Questions()
         self.pools = Pools(programs=[found] if (found := program()) else [], warm=WARM)
         self._listed: Json = {"tools": [tool.spec() for tool in self.tools.values()]}
         self._changing: set[Future[Json]] = set()
@@ -107,9 +115,9 @@ class House:
         request: Request,
     ) -> Future[Json]:
         roots = in_force(self.ground, self.settings, offer)
-        recording = Recording(self.journal.store, request)
+        recording = Recording(self.store, request)
         witness = FORBIDDEN if tool.effect is Effect.READ else recording
-        call = Call(roots.witnessed(witness), recording, self.journal, cancel, report)
+        call = Call(roots.witnessed(witness), recording, cancel, report)
         if not roots.roots:
             refusal: Future[Json] = Future()
             refusal.set_result(spoken(tool, call, arguments))  # nothing can be opened: the answer says why
@@ -183,7 +191,7 @@ class House:
         until = time.monotonic() + seconds
         wait(list(self._changing), timeout=seconds)
         databases.close()
-        self.journal.store.close(max(0.0, until - time.monotonic()))
+        self.store.close(max(0.0, until - time.monotonic()))
 
 
 def _unasked(policy: Policy) -> Asks:
@@ -222,9 +230,9 @@ def _whole(params: types.PaginatedRequestParams | None, what: str) -> None:
         raise MCPError(types.INVALID_PARAMS, f"Unknown cursor: {what} is one page; call it without a cursor")
 
 
-def build(settings: Settings) -> tuple[Server[asking.Memory], House]:
-    """The server for these settings, and what it keeps; nothing is opened yet."""
-    house = House(settings)
+def build(settings: Settings, journal: str) -> tuple[Server[asking.Memory], House]:
+    """The server for these settings, and what it keeps; nothing is opened yet. `journal`: the store's directory."""
+    house = House(settings, journal)
     lists = ("server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list")
     server: Server[asking.Memory] = Server(
         NAME,

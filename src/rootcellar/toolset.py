@@ -8,6 +8,7 @@ journal, and where anything else is caught.
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 import types
@@ -22,7 +23,7 @@ from rootcellar import limits
 from rootcellar.confine import Lane, Roots
 from rootcellar.errors import BadArgument, Busy, Cancelled, NeedsConsent, Refusal
 from rootcellar.journal.changes import Change
-from rootcellar.journal.recording import Journal, Recording
+from rootcellar.journal.recording import Recording
 from rootcellar.policy import Effect, Policy
 from rootcellar.telemetry import LOG
 
@@ -37,9 +38,7 @@ ANNOTATIONS: Mapping[Effect, Json] = {
 
 CHANGE_ID = "change_id"  # in answers' `_meta`, as it stands in their text
 REQUEST_KEY = "request_key"  # the argument that every tool with an effect has: the same key, the same change, once
-RequestKey = Annotated[
-    str | None, Field(max_length=limits.REQUEST_KEY_CHARS_MAX), WithJsonSchema({"type": "string"})
-]
+RequestKey = Annotated[str | None, Field(max_length=limits.REQUEST_KEY_CHARS_MAX), WithJsonSchema({"type": "string"})]
 
 
 class Answer(Protocol):
@@ -72,7 +71,6 @@ class Call:
 
     roots: Roots
     recording: Recording
-    journal: Journal
     cancel: Cancel = field(default_factory=Cancel)
     progress: Callable[[float, float | None, str], None] = lambda _done, _total, _message: None
 
@@ -152,6 +150,24 @@ def _members(annotation: Any) -> Iterator[Any]:  # noqa: ANN401 - annotations ha
         yield annotation
 
 
+def summed_up(arguments: Json) -> str:
+    """A call's arguments for the journal: short ones as they are, of others their beginning, length and digest."""
+    return json.dumps({name: _short(value) for name, value in arguments.items()}, default=_plain)
+
+
+def _short(value: object) -> object:
+    text = value if isinstance(value, str) else json.dumps(value, default=_plain)
+    if len(text) <= limits.ARGUMENT_KEPT_CHARS:
+        return value
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{text[: limits.ARGUMENT_KEPT_CHARS // 2]}... ({len(text):,} characters, {digest})"
+
+
+def _plain(value: object) -> object:
+    """What JSON does not know: a model of an argument."""
+    return value.model_dump() if isinstance(value, BaseModel) else str(value)
+
+
 _MEANT = {
     "missing": "is missing",
     "extra_forbidden": "is not an argument",
@@ -181,12 +197,9 @@ def _problem(problem: Mapping[str, Any]) -> str:
     if kind in ("greater_than_equal", "less_than_equal"):
         bound, word = (given["ge"], "least") if "ge" in given else (given["le"], "most")
         return f"`{name}` must be at {word} {bound}"
-    if kind in ("too_short", "too_long"):
-        bound, word = (given["min_length"], "least") if kind == "too_short" else (given["max_length"], "most")
-        return f"`{name}` must hold at {word} {bound}"
-    if kind in ("string_too_short", "string_too_long"):
-        bound, word = (given["min_length"], "least") if kind == "string_too_short" else (given["max_length"], "most")
-        return f"`{name}` must have at {word} {bound} characters"
+    if kind.endswith(("too_short", "too_long")):
+        bound, word = (given["min_length"], "least") if kind.endswith("short") else (given["max_length"], "most")
+        return f"`{name}` must hold at {word} {bound}" + (" characters" if kind.startswith("string") else "")
     return f"`{name}` is not what is meant there"
 
 

@@ -15,15 +15,16 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from rootcellar import limits
+from rootcellar.confine import UNWATCHED
 from rootcellar.errors import BadArgument, Busy, Declined, NeedsConsent, Refusal
 from rootcellar.journal import stating
-from rootcellar.journal.files import FileRecord
 from rootcellar.telemetry import LOG
 
 if TYPE_CHECKING:
     from rootcellar.confine import Step, Ticket
     from rootcellar.journal.changes import Change
-    from rootcellar.journal.store import Draft, Store
+    from rootcellar.journal.drafting import Draft
+    from rootcellar.journal.store import Store
     from rootcellar.policy import Effect
 
 
@@ -55,7 +56,6 @@ class Recording:
         self._store = store
         self._request = request
         self._draft: Draft | None = None
-        self._files: FileRecord | None = None
         self._is_agreed = False
 
     # Before a change is real
@@ -64,9 +64,7 @@ class Recording:
         """The witness of files: ask, then record."""
         if stating.destroys(step):
             self.agree(lambda: stating.about_file(step))
-        if self._files is None:
-            self._files = FileRecord(self.draft())
-        return self._files.about_to(step)
+        return UNWATCHED.about_to(step)
 
     def agree(self, state: Callable[[], NeedsConsent]) -> None:
         """Go on only with the user's yes to what `state` says, where a yes is needed. NeedsConsent, Declined."""
@@ -119,11 +117,12 @@ class Recording:
 
     def seal(self, summary: str) -> Change | None:
         """End the record; None when nothing was changed. Never raises: what was changed is changed."""
-        draft, self._draft, self._files = self._draft, None, None
+        draft, self._draft = self._draft, None
         if draft is None:
             return None
+        kept = summary if self._request.key else summary[: limits.SUMMARY_CHARS_MAX]
         try:
-            return draft.seal(summary)
+            return draft.seal(kept)
         except Refusal as refusal:  # it is begun on the disk, and settled by the next server
             LOG.warning("change %s could not be sealed: %s", draft.id, refusal)
             return None

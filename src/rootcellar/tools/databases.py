@@ -23,6 +23,12 @@ DATABASES = Toolset("databases")
 # Made when the server is, before any thread is fenced in: its workers are started from there.
 _OPEN: Final = Databases()
 
+
+def close() -> None:
+    """End every worker; the server is ending."""
+    _OPEN.close()
+
+
 Params = Annotated[
     list[Any] | dict[str, Any] | None,
     WithJsonSchema({"type": ["array", "object"], "description": "for `?` or `:name`"}),
