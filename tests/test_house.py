@@ -27,6 +27,7 @@ def test_only_the_wire_and_asking_know_eras_and_capabilities() -> None:
         "front/eras.py",
         "front/calls.py",
         "front/exchange.py",
+        "front/instant.py",
         "proving.py",
         "doctor.py",
     }
