@@ -15,6 +15,11 @@ for _name in ("LD_LIBRARY_PATH", "LIBPATH"):
 for _name in [_name for _name in os.environ if _name.startswith("_PYI")]:
     del os.environ[_name]
 
+if sys.platform == "win32":
+    import settled
+
+    settled.settle(sys, sys.modules["pyimod02_importers"].pyz_archive)
+
 import inert  # noqa: E402 - only now may anything start children
 
 from rootcellar.__main__ import main  # noqa: E402 - as above
