@@ -16,7 +16,10 @@ from typing import Any, Self
 
 HERE = Path(__file__).resolve().parents[2]
 CACHE = HERE / ".artefacts" / "frozen"
-INPUTS = ("src", "packaging", "scripts/build", "scripts/build_*.py", "scripts/start.py", "uv.lock", "LICENSE")
+INPUTS = (
+    "src", "packaging/*.py", "packaging/*.spec", "packaging/hooks", "packaging/inside", "scripts/build", "uv.lock", "LICENSE",
+    "scripts/build_frozen.py", "scripts/build_bill.py", "scripts/build_elf.py", "scripts/start.py",
+)  # fmt: skip
 EXE = ".exe" if sys.platform == "win32" else ""
 META = "io.modelcontextprotocol/"
 Json = dict[str, Any]

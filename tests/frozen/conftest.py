@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import struct
+import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from frozen import bundles
+
+sys.path.insert(0, str(bundles.HERE / "scripts"))
 
 
 @pytest.fixture(scope="session")

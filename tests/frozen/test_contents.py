@@ -10,11 +10,9 @@ from typing import Any
 
 import pytest
 
-from frozen import bundles
-
-sys.path.insert(0, str(bundles.HERE / "scripts"))
 import build_elf
 import build_frozen
+from frozen import bundles
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
