@@ -100,6 +100,9 @@ WORKER_IDLE_S: Final = 60.0  # a worker nobody asked for this long ends
 CONNECTION_IDLE_S: Final = 1.0  # after it nothing of ours is open in the user's file
 DATABASES_LISTED_MAX: Final = 200  # one `list_databases`
 EXPORT_BYTES_MAX: Final = 256 * MIB  # one exported file
+ROWS_KEPT_MAX: Final = 500_000  # of one change, row by row; past it the whole file is kept instead
+ROWS_KEPT_BYTES_MAX: Final = 96 * MIB  # the same in bytes: they pass through the worker's and the server's memory
+WHOLE_BYTES_MAX: Final = 192 * MIB  # a file kept whole; compared in the worker's memory, beside what the change needs
 BAD_ROWS_TOLD_MAX: Final = 20  # bad rows of an import, each with its line
 
 # Secrets

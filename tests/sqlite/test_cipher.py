@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import sqlcipher3  # type: ignore[import-untyped]
 
+from journal.dbkept import Kept
 from rootcellar import errors
 from rootcellar.sqlite import Databases, Key, Query
 from rootcellar.sqlite.cipher import looks_encrypted
@@ -99,12 +100,16 @@ def test_an_unfinished_change_of_an_encrypted_file_lies_nowhere_in_plain(locked:
     )
     seen: list[str] = []
 
-    def look(_change: object) -> None:
+    def look() -> None:
         for side in locked.root.iterdir():
             assert b"PLAINTEXT" not in side.read_bytes(), f"{side.name} holds plain text"
             seen.append(side.name)
 
-    database.change("UPDATE t SET v = v || 'x'", record=look)
+    kept = Kept(database.entry, look)
+    database.change("UPDATE t SET v = v || 'x'", record=kept)
+    assert kept.changed
+    assert len(kept.changed.images) > 1_000_000
+    assert b"PLAINTEXT" not in kept.changed.images
     assert "a.db-journal" in seen
 
 

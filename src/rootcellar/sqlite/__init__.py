@@ -19,10 +19,9 @@ What the tools use (each body is a few lines):
     database.search(word, rows)                -> Found                search_database
 
 Every result but `describe`'s and `cells`' has `text()`. `Page.cursor` goes into the next `Query`; its `sql` may
-then be left out. `change(..., record=f)` calls `f(prepared)` after the change is done and before it is kept: the
-journal's place (`Changed.changeset` undoes it through `apply`, `Changed.complete` says whether that is all of it);
-a Refusal raised there rolls the change back. `effect(sql, params)` says READ, WRITE or DESTROY before anything is
-done.
+then be left out. `change(..., record=r)`, `import_file`, `revert` and `restore` tell a `Recorder` before a change is
+kept and after: the journal's place. A Refusal raised there rolls the change back. `effect(sql, params)` says READ,
+WRITE or DESTROY before anything is done.
 
 Imported by the server and by the worker alike, so nothing is imported here until it is asked for.
 """
@@ -34,10 +33,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rootcellar.sqlite.cipher import Key, KeyProvider, NoKeys
-    from rootcellar.sqlite.database import Database, Databases, Import, Query, Run
+    from rootcellar.sqlite.database import Database, Databases
+    from rootcellar.sqlite.keeping import KeptFiles, KeptRows, Recorder, Run, Way
+    from rootcellar.sqlite.marks import Query
     from rootcellar.sqlite.process import command_line
     from rootcellar.sqlite.results import Changed, Checked, Exported, Found, Imported, Listing, Plan
     from rootcellar.sqlite.rows import Cells, Page
+    from rootcellar.sqlite.transfer import Import
 
 __all__ = [
     "Cells",
@@ -49,6 +51,8 @@ __all__ = [
     "Found",
     "Import",
     "Imported",
+    "KeptFiles",
+    "KeptRows",
     "Key",
     "KeyProvider",
     "Listing",
@@ -56,16 +60,21 @@ __all__ = [
     "Page",
     "Plan",
     "Query",
+    "Recorder",
     "Run",
+    "Way",
     "command_line",
 ]
 
 _HOMES = {
     "cipher": ("Key", "KeyProvider", "NoKeys"),
-    "database": ("Database", "Databases", "Import", "Query", "Run"),
+    "database": ("Database", "Databases"),
+    "keeping": ("KeptFiles", "KeptRows", "Recorder", "Run", "Way"),
+    "marks": ("Query",),
     "process": ("command_line",),
     "results": ("Changed", "Checked", "Exported", "Found", "Imported", "Listing", "Plan"),
     "rows": ("Cells", "Page"),
+    "transfer": ("Import",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -2,24 +2,30 @@
 
 `BEGIN IMMEDIATE`, the script under the CHANGE profile, then: a dry run rolls back; else the server may be asked for
 its word (`Talk.may_commit`) with all that is about to be kept, and only then `COMMIT`. That is where the journal
-writes its record before the change is real: the record carries the session's changeset, whose inverse undoes it
-(`apply`), and says whether the changeset covers everything (schema changes, and virtual tables, it does not).
+writes its record before the change is real: both images of the rows (`capture`), which went ahead in chunks. Where
+rows cannot tell the change, it is rolled back at once and done again: this time the server is asked first, before
+anything is changed, to copy the files (`wholes`).
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
 from rootcellar import errors
 from rootcellar.policy import Effect
-from rootcellar.sqlite import lexer
-from rootcellar.sqlite.rows import cell_text, header, line
+from rootcellar.sqlite import differences, lexer, wholes
+from rootcellar.sqlite.capture import Capture, Images, NeedsWhole
+from rootcellar.sqlite.rows import header, line
+from rootcellar.sqlite.session import undo
 from rootcellar.sqlite.statement import Fact, Profile, changes_schema, effect_of, tables_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rootcellar.sqlite.engine import Connection
     from rootcellar.sqlite.session import Session
     from rootcellar.sqlite.talk import Talk
@@ -28,18 +34,19 @@ if TYPE_CHECKING:
 _SAMPLE_MAX: Final = 10
 _STATEMENTS_MAX: Final = 10_000
 _ORDER: Final = (Effect.READ, Effect.WRITE, Effect.DESTROY)
-_WORDS: Final = {apsw.SQLITE_INSERT: "inserted", apsw.SQLITE_UPDATE: "updated", apsw.SQLITE_DELETE: "deleted"}
+_CHUNK_BYTES: Final = 1 << 20
 
 
 @dataclass(slots=True)
 class Script:
     """What a script has done so far."""
 
+    capture: Capture | None = None
+    strict: bool = False  # what rows cannot tell stops it
     effect: Effect = Effect.READ
     statements: int = 0
     affected: dict[str, int] = field(default_factory=dict)
     schema: bool = False
-    virtual: bool = False
     names: tuple[str, ...] = ()
     rows: list[str] = field(default_factory=list)
     cut: bool = False
@@ -48,6 +55,8 @@ class Script:
 
     def began(self, facts: tuple[Fact, ...], sql: str, names: tuple[str, ...]) -> None:
         """A statement is about to run."""
+        if self.capture is not None and self.strict:
+            self.capture.look(facts)
         effect = effect_of(facts, sql) if facts else Effect.READ
         self.effect = max(self.effect, effect, key=_ORDER.index)
         self.schema = self.schema or changes_schema(facts)
@@ -65,19 +74,18 @@ class Script:
 
 async def change(session: Session, request: Json, talk: Talk) -> Json:
     """Run a script in one transaction; keep it, or with `dry` roll it back."""
-    waits = request["dry"] or bool(request.get("ask"))
+    asks = bool(request.get("ask")) and not request["dry"]
+    if asks and request.get("whole"):
+        return await whole(session, talk, lambda connection: _scripted(connection, request, None))
 
-    def work(connection: Connection) -> tuple[Script, Recorded]:
+    def work(connection: Connection) -> Json:
         connection.ours("BEGIN IMMEDIATE")
         try:
-            script = Script()
-            recorder = _recorder(connection.raw) if waits else None
-            connection.profile = Profile.CHANGE
-            _run(connection, script, request)
-            connection.profile = Profile.OURS
-            _keep_references(connection)
-            recorded = _record(connection, recorder, script) if recorder else Recorded()
-            if not waits:
+            capture = Capture(connection, session.past(connection)) if asks or request["dry"] else None
+            answer = _scripted(connection, request, capture, strict=asks)
+            if capture is not None:
+                answer |= recorded(capture, talk) if asks else {"sample": sample(capture), "rows": capture.counts()}
+            else:
                 talk.check()
                 connection.commit()
         except BaseException:
@@ -85,45 +93,109 @@ async def change(session: Session, request: Json, talk: Talk) -> Json:
             raise
         finally:
             connection.profile = Profile.CHANGE
-        return script, recorded
+        return answer
 
-    script, recorded = await session.do("change", work)
-    answer = _answer(script, recorded)
-    if waits:
-        await decide(session, request, talk, {**answer, "changeset": recorded.changeset})
+    try:
+        answer = await session.do("change", work)
+    except NeedsWhole:
+        return await whole(session, talk, lambda connection: _scripted(connection, request, None))
+    if asks or request["dry"]:
+        await decide(session, request, talk, answer)
     return answer
+
+
+def _scripted(connection: Connection, request: Json, capture: Capture | None, *, strict: bool = False) -> Json:
+    """The script, run in the open transaction, and what it answers."""
+    script = Script(capture=capture, strict=strict)
+    if capture is not None:
+        capture.start()
+    try:
+        connection.profile = Profile.CHANGE
+        _run(connection, script, request)
+    except apsw.NoMemError:
+        if strict:  # nothing may leave this memory before the commit: done again, it may
+            raise NeedsWhole("memory") from None
+        raise
+    finally:
+        connection.profile = Profile.OURS
+        if capture is not None:
+            capture.stop()
+    _keep_references(connection)
+    return _answer(script)
+
+
+def recorded(capture: Capture, talk: Talk) -> Json:
+    """Send the images of what was done ahead of the question whether to keep it."""
+    images: Images = capture.images()
+    if not images.empty:
+        for image in (images.before, images.after):
+            for start in range(0, len(image), _CHUNK_BYTES):
+                talk.chunk(image[start : start + _CHUNK_BYTES])
+    return {
+        "sample": sample(capture), "rows": images.rows, "made": list(images.made), "empty": images.empty,
+        "sizes": [len(images.before), len(images.after)], "digest": images.digest,
+    }  # fmt: skip
+
+
+def sample(capture: Capture) -> list[str]:
+    """The first rows of each table, as they were and as they are."""
+    told: list[str] = []
+    for one in capture.touched.values():
+        keys: list[Any] = [key if isinstance(key, tuple) else (key,) for key in list(one.keys)[: 2 * _SAMPLE_MAX]]
+        before, after = (
+            differences.named_rows(where.ours, one.shape, keys) for where in (capture.past, capture.connection)
+        )
+        told += differences.lines(one.shape, before, after, _SAMPLE_MAX - len(told))
+    return told
+
+
+async def whole(session: Session, talk: Talk, act: Callable[[Connection], Json]) -> Json:
+    """A change that rows cannot tell: the server copies the files first, while nobody can write; then `act`."""
+
+    def begin(connection: Connection) -> Json:
+        connection.profile = Profile.OURS
+        connection.ours("BEGIN IMMEDIATE")
+        return {"whole": wholes.files_size(session)}
+
+    def work(connection: Connection) -> Json:
+        talk.check()
+        answer = act(connection)
+        connection.profile = Profile.OURS
+        wholes.settle_pages(connection)
+        return {**answer, "digest": wholes.fingerprint(connection.raw), "is_whole": True}
+
+    def end(connection: Connection) -> Json:
+        connection.commit()
+        with suppress(apsw.Error, errors.Refusal):  # it is committed, whatever comes now
+            if wholes.may_still_move(connection):
+                return {"digest": wholes.fingerprint(connection.raw)}
+        return {}
+
+    try:
+        if not await talk.may_commit(await session.do("begin", begin)):
+            raise errors.Declined("the change was not made", "")
+        answer = await session.do("change", work)
+        if not await talk.may_commit(answer):
+            raise errors.Declined("the change was not kept", "")
+        talk.check()
+        return {**answer, **await session.do("commit", end)}
+    finally:
+        await session.do("rollback", undo)
+        session.held().profile = Profile.CHANGE
 
 
 async def decide(session: Session, request: Json, talk: Talk, prepared: Json) -> None:
     """Keep what is prepared if the server says so; a dry run never is."""
+    kept = False
     try:
         kept = not request["dry"] and await talk.may_commit(prepared)
         talk.check()
-        await session.do("commit" if kept else "rollback", lambda held: held.commit() if kept else held.rollback())
-    except BaseException:
+        if kept:
+            await session.do("commit", lambda held: held.commit())
+    finally:
         await session.do("rollback", undo)
-        raise
     if not kept and not request["dry"]:
         raise errors.Declined("the change was not kept", "")
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """The session's record of the rows changed: empty where none was wanted or it grew too large."""
-
-    changeset: bytes = b""
-    complete: bool = False
-    sample: tuple[str, ...] = ()
-
-
-def undo(connection: Connection) -> None:
-    """Roll back even when told to stop: a rollback is the stopping."""
-    for _ in range(50):
-        try:
-            connection.rollback()
-        except apsw.InterruptError:
-            continue
-        return
 
 
 def _run(connection: Connection, script: Script, request: Json) -> None:
@@ -161,57 +233,7 @@ def _keep_references(connection: Connection) -> None:
         raise errors.Constraint("FOREIGN KEY constraint failed", "nothing was changed: mend the values and try again")
 
 
-def _record(connection: Connection, recorder: apsw.Session, script: Script) -> Recorded:
-    """What was changed, row by row, and whether that is all."""
-    try:
-        changeset = recorder.changeset()
-    except apsw.NoMemError:
-        return Recorded()
-    finally:
-        recorder.close()
-    odd = "SELECT name FROM pragma_table_list WHERE type IN ('virtual', 'shadow')"
-    inner = {str(name) for (name,) in connection.ours(odd)}
-    touched = {item.name for item in apsw.Changeset.iter(changeset)} | set(script.affected)
-    complete = not script.schema and not touched & inner
-    return Recorded(changeset, complete, _sample(changeset))
-
-
-def _recorder(raw: apsw.Connection) -> apsw.Session:
-    """A session over all tables, those without a primary key too."""
-    recorder = apsw.Session(raw, "main")
-    recorder.config(apsw.SQLITE_SESSION_OBJCONFIG_ROWID, 1)
-    recorder.attach()
-    return recorder
-
-
-def _sample(changeset: bytes) -> tuple[str, ...]:
-    """The first changes, a line each."""
-    told: list[str] = []
-    for item in apsw.Changeset.iter(changeset):
-        if len(told) >= _SAMPLE_MAX:
-            break
-        told.append(f"{_WORDS.get(item.opcode, '?')} {item.name}: {_delta(item)}")
-    return tuple(told)
-
-
-def _delta(item: apsw.TableChange) -> str:
-    if item.opcode == apsw.SQLITE_UPDATE and item.old and item.new:
-        pairs = zip(item.old, item.new, strict=True)
-        parts = [
-            f"{_cell(old)} -> {_cell(new)}" if new is not apsw.no_change else _cell(old)
-            for old, new in pairs
-            if old is not apsw.no_change or new is not apsw.no_change
-        ]
-        return "|".join(parts)
-    return "|".join(_cell(cell) for cell in (item.new or item.old or ()) if cell is not apsw.no_change)
-
-
-def _cell(value: object) -> str:
-    """A value of a changeset as rows show it."""
-    return cell_text(value) if value is None or isinstance(value, int | float | str | bytes) else "?"
-
-
-def _answer(script: Script, recorded: Recorded) -> Json:
+def _answer(script: Script) -> Json:
     returned = [header(script.names), *script.rows, *(["..."] if script.cut else [])] if script.names else []
     return {
         "effect": script.effect.value,
@@ -219,44 +241,4 @@ def _answer(script: Script, recorded: Recorded) -> Json:
         "affected": script.affected,
         "schema": script.schema,
         "returned": returned,
-        "sample": list(recorded.sample),
-        "complete": recorded.complete,
     }
-
-
-async def apply(session: Session, request: Json, talk: Talk) -> Json:
-    """Apply a changeset (an undo is an inverted one), all of it or nothing: a row that changed since refuses it."""
-    clashes: list[str] = []
-
-    def conflict(reason: int, item: apsw.TableChange) -> int:
-        clashes.append(f"`{item.name}`: {_CLASH.get(reason, 'a row changed since')}")
-        return apsw.SQLITE_CHANGESET_ABORT
-
-    def work(connection: Connection) -> int:
-        given = b"".join(talk.chunks())
-        changeset = apsw.Changeset.invert(given) if request["invert"] else given
-        profile, connection.profile = connection.profile, Profile.OURS
-        connection.ours("BEGIN IMMEDIATE")
-        try:
-            apsw.Changeset.apply(changeset, connection.raw, conflict=conflict)
-            connection.commit()
-        except apsw.AbortError:
-            raise errors.Stale(
-                f"a later change stands in the way ({clashes[0] if clashes else 'a row'})",
-                "undo the later change first",
-            ) from None
-        finally:
-            undo(connection)
-            connection.profile = profile
-        return sum(1 for _ in apsw.Changeset.iter(changeset))
-
-    return {"applied": await session.do("apply", work)}
-
-
-_CLASH: Final = {
-    apsw.SQLITE_CHANGESET_DATA: "a row is no longer as the change left it",
-    apsw.SQLITE_CHANGESET_NOTFOUND: "a row is gone",
-    apsw.SQLITE_CHANGESET_CONFLICT: "a row with that key is there again",
-    apsw.SQLITE_CHANGESET_CONSTRAINT: "a rule of the table refuses a row",
-    apsw.SQLITE_CHANGESET_FOREIGN_KEY: "rows elsewhere refer to it",
-}

@@ -69,7 +69,15 @@ def connect(opening: Opening, way: Way) -> Connection:
     if opening.profile is Profile.READ:
         connection.ours("PRAGMA query_only = ON")
     connection.profile = opening.profile
+    connection.key = opening.key
     return connection
+
+
+def past_of(connection: Connection, opening: Opening) -> Connection:
+    """A second connection, which reads what is committed while the first one changes it; opened once."""
+    if connection.past is None:
+        connection.past = Connection(_open(opening, apsw.SQLITE_OPEN_READONLY, Way.LOCKED))
+    return connection.past
 
 
 def way_now(opening: Opening) -> Way:
@@ -104,9 +112,11 @@ def tidy(opening: Opening) -> None:
 def _open(opening: Opening, flags: int, way: Way) -> apsw.Connection:
     """Open, harden, and prove that SQLite opened the entry; nothing has been read yet."""
     name = opening.place.name
-    if way is Way.AS_IT_LIES:
+    if way is Way.AS_IT_LIES or opening.profile is Profile.CHANGE:  # an undo attaches what was kept, by its address
         flags |= apsw.SQLITE_OPEN_URI
-        name = f"file:{urllib.parse.quote(name, errors='surrogateescape')}?immutable=1"
+        name = f"file:{urllib.parse.quote(name, errors='surrogateescape')}"
+    if way is Way.AS_IT_LIES:
+        name += "?immutable=1"
     before = ground.descriptors()
     raw = apsw.Connection(name, flags=flags, vfs=ground.VFS)
     try:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, Final
 
 from rootcellar import errors, limits
@@ -20,6 +19,8 @@ from rootcellar.policy import Access, Effect
 from rootcellar.sqlite import header, transfer
 from rootcellar.sqlite.cipher import KeyProvider, NoKeys
 from rootcellar.sqlite.header import Header, Sort
+from rootcellar.sqlite.keeping import Keeping, KeptFiles, KeptRows, Recorder, Run, Way
+from rootcellar.sqlite.marks import Params, Query
 from rootcellar.sqlite.pool import Pool
 from rootcellar.sqlite.process import SILENT, Cancel, Listener, Lost, Never, Watching, Worker
 from rootcellar.sqlite.results import Changed, Checked, Exported, Found, Imported, Listing, Plan
@@ -28,33 +29,12 @@ from rootcellar.sqlite.statement import Profile
 from rootcellar.sqlite.transfer import Import
 from rootcellar.sqlite.wire import Cell, Json
 
-Params = Sequence[Cell] | Mapping[str, Cell]
+Feed = Callable[[], Callable[[], bytes]] | None
 Progress = Callable[[float, float | None, str], None]
 _ASKED_MAX: Final = 256
 _KNOWN_MAX: Final = 1_024
 _DATABASE_NAMES: Final = (".db", ".db3", ".sqlite", ".sqlite3", ".s3db", ".sl3", ".sqlcipher")
 _SMALLEST: Final = 512
-
-__all__ = ["Database", "Databases", "Import", "Query", "Run"]
-
-
-class Run(Enum):
-    """Whether a change is kept."""
-
-    KEEP = "keep"
-    DRY = "dry"
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """One page wanted: of a statement, or of the one a cursor belongs to."""
-
-    sql: str = ""
-    params: Params = ()
-    rows: int = limits.QUERY_ROWS_DEFAULT
-    cursor: str = ""
-    bytes: int = limits.ANSWER_CHARS_MAX
-    seconds: float = limits.QUERY_S
 
 
 class Databases:
@@ -206,35 +186,41 @@ class Database:
         """READ, WRITE or DESTROY: what a change would be. A script is run and rolled back to know it."""
         return self.change(sql, params, Run.DRY).effect
 
-    def change(
-        self, sql: str, params: Params = (), run: Run = Run.KEEP, record: Callable[[Changed], None] | None = None
-    ) -> Changed:
-        """A statement or a script in one transaction, all or nothing; `record` is called before it is kept."""
-        prepared: list[Changed] = []
+    def change(self, sql: str, params: Params = (), run: Run = Run.KEEP, record: Recorder | None = None) -> Changed:
+        """A statement or a script in one transaction, all or nothing; `record` is told before it is kept."""
+        request = {"verb": "change", "sql": sql, "params": _plain(params), "dry": run is Run.DRY}
+        told = self._keeping(request, limits.QUERY_S, record if run is Run.KEEP else None)
+        return Changed.of(told, dry=run is Run.DRY)
 
-        def ready(told: Json) -> None:
-            prepared.append(Changed.of(told, dry=False))
-            if record is not None:
-                record(prepared[0])
+    def revert(self, kept: KeptRows, way: Way, run: Run = Run.KEEP, record: Recorder | None = None) -> Changed:
+        """Put rows back (or forth again), all of them or none; Stale when something later stands in the way."""
+        request = {"verb": "revert", "sizes": kept.sizes, "back": way is Way.BACK, "dry": run is Run.DRY}
+        return Changed.of(self._keeping(request, limits.TRANSFER_S, record, kept.read), dry=run is Run.DRY)
 
-        told = self._ask(
-            Profile.CHANGE,
-            {"verb": "change", "sql": sql, "params": _plain(params), "dry": run is Run.DRY, "ask": record is not None},
-            listener=Listener(prepared=ready),
-        )
-        return prepared[0] if prepared else Changed.of(told, dry=run is Run.DRY)
+    def restore(self, kept: KeptFiles, run: Run = Run.KEEP, record: Recorder | None = None) -> Changed:
+        """Put the whole database back, if it still is what the change made of it; else Stale."""
+        request = {"verb": "restore", "sizes": kept.sizes, "expected": kept.expected, "dry": run is Run.DRY}
+        return Changed.of(self._keeping(request, limits.TRANSFER_S, record, kept.read), dry=run is Run.DRY)
 
-    def revert(self, changeset: bytes) -> int:
-        """Undo a change by its changeset, all of it or nothing; Stale when a later change stands in the way."""
-        return self._apply(changeset, invert=True)
+    def has_happened(self, kept: KeptRows, way: Way) -> bool | None:
+        """Whether the rows are as the change left them; None where they are neither that nor as they were."""
+        request = {"verb": "evidence", "sizes": kept.sizes, "back": way is Way.BACK}
+        told = self._ask(Profile.CHANGE, request, limits.TRANSFER_S, Listener(feed=kept.read()))
+        return {1: True, -1: False}.get(told["verdict"])
 
-    def reapply(self, changeset: bytes) -> int:
-        """Do a change again by its changeset; the inverse of `revert`."""
-        return self._apply(changeset, invert=False)
+    def fingerprint(self) -> str:
+        """Of all its pages: the same only while nothing is changed."""
+        return str(self._ask(Profile.READ, {"verb": "fingerprint"}, limits.TRANSFER_S)["fingerprint"])
 
-    def import_file(self, source: Entry, wanted: Import, progress: Progress | None = None) -> Imported:
+    def import_file(
+        self, source: Entry, wanted: Import, progress: Progress | None = None, record: Recorder | None = None
+    ) -> Imported:
         """The rows of a file into a table, all or nothing unless told otherwise."""
-        return transfer.import_file(self.ask_to_change, source, wanted, progress)
+
+        def ask(request: Json, feed: Callable[[], bytes]) -> Json:
+            return self._keeping(request, limits.TRANSFER_S, record, lambda: feed, progress)
+
+        return transfer.import_file(ask, source, wanted)
 
     def export(self, sql: str, params: Params, target: Entry, form: str, progress: Progress | None = None) -> Exported:
         """A query's rows into a new file."""
@@ -266,11 +252,24 @@ class Database:
         request = {"verb": verb, "rows": rows, "bytes": query.bytes, **more, "params": _plain(more["params"])}
         return self._ask(Profile.READ, request, query.seconds)
 
-    def _apply(self, changeset: bytes, *, invert: bool) -> int:
-        parts = iter([changeset, b""])
-        listener = Listener(feed=lambda: next(parts, b""))
-        told = self._ask(Profile.CHANGE, {"verb": "apply", "invert": invert}, limits.TRANSFER_S, listener)
-        return int(told["applied"])
+    def _keeping(
+        self,
+        request: Json,
+        seconds: float,
+        record: Recorder | None,
+        feed: Feed = None,
+        progress: Progress | None = None,
+    ) -> Json:
+        """Hand a change to the one writer, and tell the recorder before it is kept and after."""
+        keeping = Keeping(record)
+        listener = Listener(feed() if feed else None, keeping.sink, progress, keeping.prepared)
+        try:
+            told = self.ask_to_change({**request, "ask": record is not None}, seconds, listener)
+        except BaseException as error:
+            keeping.failed(error)
+            raise
+        keeping.ended(told)
+        return told
 
     def _ask(
         self, profile: Profile, request: Json, seconds: float = limits.QUERY_S, listener: Listener = SILENT

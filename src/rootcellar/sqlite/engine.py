@@ -138,6 +138,8 @@ class Connection:
         self._facts: list[Fact] = []
         self._denied = Fact("")
         self._warmed = -1
+        self.key = ""
+        self.past: Connection | None = None  # a second one, which sees what is committed while this one changes
         raw.authorizer = self._authorize
 
     # what aiosqlite calls
@@ -171,6 +173,8 @@ class Connection:
 
     def close(self) -> None:
         """Let go of the file. A read-only connection to a WAL database cannot lock to tidy up: that is no failure."""
+        if self.past is not None:
+            self.past.close()
         try:
             self.raw.close(True)
         except (apsw.IOError, apsw.ReadOnlyError, apsw.BusyError):

@@ -17,7 +17,9 @@ import apsw
 
 from rootcellar import errors, limits
 from rootcellar.sqlite import faults, lexer, tabular
-from rootcellar.sqlite.change import decide, undo
+from rootcellar.sqlite.capture import Capture, NeedsWhole
+from rootcellar.sqlite.change import decide, recorded, whole
+from rootcellar.sqlite.session import undo
 from rootcellar.sqlite.statement import Profile
 
 if TYPE_CHECKING:
@@ -128,33 +130,58 @@ def _all_fit(column: list[Any], kind: str) -> bool:
 
 
 async def import_rows(session: Session, request: Json, talk: Talk) -> Json:
-    """Import the chunks that come in; `again` in the answer names columns to be text on another try."""
+    """Import the chunks that come in; `again` in the answer names columns to be text on another try.
+
+    `again` may be empty: then rows cannot tell the change, and the next try is asked to have the file kept (`whole`).
+    """
+    if request.get("ask") and request.get("whole"):
+        try:
+            return await whole(session, talk, lambda connection: _import(connection, request, talk))
+        except Again as again:
+            return {"again": sorted(again.columns)}
 
     def work(connection: Connection) -> Json:
-        profile, connection.profile = connection.profile, Profile.OURS
         connection.ours("BEGIN IMMEDIATE")
+        capture = Capture(connection, session.past(connection)) if request.get("ask") else None
         try:
-            load = Load(connection, request["table"], bool(request["skip_bad"]))
-            _load(load, request, talk)
-            load.refuse_bad()
-            talk.check()
-        except Again as again:
-            undo(connection)
-            return {"again": sorted(again.columns)}
+            if capture is None:
+                return _import(connection, request, talk)
+            capture.start()
+            try:
+                answer = _import(connection, request, talk)
+            finally:
+                capture.stop()
+            return answer | recorded(capture, talk)
         except BaseException:
             undo(connection)
             raise
         finally:
-            connection.profile = profile
-        return {
-            "table": load.table, "created": load.created, "rows": load.rows, "bad": load.bad,
-            "bad_count": load.bad_count, "columns": list(load.columns), "kinds": list(load.kinds),
-        }  # fmt: skip
+            connection.profile = Profile.CHANGE
 
-    answer = await session.do("import", work)
-    if "again" not in answer:
-        await decide(session, {"dry": request["dry"], "ask": request.get("ask")}, talk, answer)
+    try:
+        answer = await session.do("import", work)
+    except Again as again:
+        return {"again": sorted(again.columns)}
+    except (NeedsWhole, apsw.NoMemError):
+        if not request.get("ask"):
+            raise
+        return {"again": []}
+    await decide(session, {"dry": request["dry"], "ask": request.get("ask")}, talk, answer)
     return answer
+
+
+def _import(connection: Connection, request: Json, talk: Talk) -> Json:
+    """All of it, in the open transaction."""
+    connection.profile = Profile.OURS
+    load = Load(connection, request["table"], bool(request["skip_bad"]))
+    _load(load, request, talk)
+    load.refuse_bad()
+    talk.check()
+    return {
+        "table": load.table, "created": load.created, "rows_in": load.rows, "bad": load.bad,
+        "bad_count": load.bad_count, "columns": list(load.columns), "kinds": list(load.kinds),
+        "effect": "write", "affected": {load.table: load.rows}, "schema": load.created, "returned": [],
+    }  # fmt: skip
 
 
 def _load(load: Load, request: Json, talk: Talk) -> None:

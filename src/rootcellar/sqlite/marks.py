@@ -1,13 +1,29 @@
-"""Where a page ended, as a text that the caller sends back."""
+"""One page that is wanted, and where it ended: a text that the caller sends back."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rootcellar import errors
+from rootcellar import errors, limits
+from rootcellar.sqlite.wire import Cell
+
+Params = Sequence[Cell] | Mapping[str, Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One page wanted: of a statement, or of the one a cursor belongs to."""
+
+    sql: str = ""
+    params: Params = ()
+    rows: int = limits.QUERY_ROWS_DEFAULT
+    cursor: str = ""
+    bytes: int = limits.ANSWER_CHARS_MAX
+    seconds: float = limits.QUERY_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,9 @@ import apsw
 
 from rootcellar import errors, limits
 from rootcellar.sqlite import care, cipher, ground, lexer
-from rootcellar.sqlite.change import undo
 from rootcellar.sqlite.connect import Opening
 from rootcellar.sqlite.engine import harden
+from rootcellar.sqlite.session import undo
 
 if TYPE_CHECKING:
     from rootcellar.sqlite.engine import Connection

@@ -28,28 +28,31 @@ class Changed:
     """What a change did, or with a dry run would do."""
 
     effect: Effect
-    affected: dict[str, int]
+    affected: dict[str, int]  # as the statements themselves count
     schema: bool
     returned: tuple[str, ...] = ()
     sample: tuple[str, ...] = ()
     dry: bool = False
-    complete: bool = False  # the changeset (of a journalled change) covers all of it
-    changeset: bytes = field(default=b"", repr=False)
+    rows: dict[str, int] = field(default_factory=dict)  # every row touched, by triggers and cascades too
+    made: tuple[str, ...] = ()  # tables, indexes, views, triggers
+    is_whole: bool = False  # rows cannot tell it: the whole file as it was is kept for its undo
+    digest: str = ""  # of what it does (rows), or of what the database is afterwards (whole)
+    sizes: tuple[int, ...] = ()
+    images: bytes = field(default=b"", repr=False)  # what undoes it: of so many bytes each as `sizes` says
 
     @classmethod
-    def of(cls, told: Json, *, dry: bool) -> Changed:
+    def of(cls, told: Json, images: bytes = b"", *, dry: bool = False) -> Changed:
         """From a worker's answer."""
         return cls(
-            Effect(told["effect"]), dict(told["affected"]), bool(told["schema"]), tuple(told["returned"]),
-            tuple(told["sample"]), dry, bool(told["complete"]), told.get("changeset", b""),
+            Effect(told.get("effect", "write")), dict(told.get("affected", {})), bool(told.get("schema")),
+            tuple(told.get("returned", ())), tuple(told.get("sample", ())), dry, dict(told.get("rows", {})),
+            tuple(told.get("made", ())), bool(told.get("is_whole")), str(told.get("digest", "")),
+            tuple(told.get("sizes", ())), images,
         )  # fmt: skip
 
     def text(self) -> str:
         """Rows per table, then what the statement returned, then a sample."""
-        parts = [f"{_rows(count)} in {table}" for table, count in self.affected.items()]
-        if self.schema:
-            parts.append("the schema")
-        told = ", ".join(parts) or "nothing"
+        told = self.summary()
         lines = [
             f"Dry run, rolled back; it would change: {told} ({self.effect.value})" if self.dry else f"Changed: {told}"
         ]
@@ -57,6 +60,15 @@ class Changed:
         if self.dry and self.sample:
             lines += ["For example:", *self.sample]
         return "\n".join(lines)
+
+    def summary(self) -> str:
+        """What is changed, in a line."""
+        parts = [f"{_rows(count)} in {table}" for table, count in self.affected.items()]
+        others = {table: count for table, count in self.rows.items() if table not in self.affected}
+        parts += [f"{_rows(count)} in {table} (triggers, references)" for table, count in others.items()]
+        if self.schema:
+            parts.append("the schema")
+        return ", ".join(parts) or "nothing"
 
 
 def _rows(count: int) -> str:

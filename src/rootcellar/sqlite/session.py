@@ -11,7 +11,7 @@ import apsw
 
 from rootcellar import errors, limits
 from rootcellar.sqlite import faults, ground
-from rootcellar.sqlite.connect import Opening, Way, connect, tidy, way_now
+from rootcellar.sqlite.connect import Opening, Way, connect, past_of, tidy, way_now
 from rootcellar.sqlite.engine import Act, Budget, Connection, Fetched
 from rootcellar.sqlite.statement import Profile
 
@@ -111,6 +111,10 @@ class Session:
             raise errors.Failed(f"`{self.name}` is not open", "try again")
         return self.connection
 
+    def past(self, connection: Connection) -> Connection:
+        """A second connection, which sees what is committed while this one changes it. On aiosqlite's thread."""
+        return past_of(connection, self.opening)
+
     def stop(self, why: str) -> None:
         """Interrupt what runs, again and again until `go_on`: one interrupt can fall between two statements."""
         if self.connection is not None and not self.connection.stopped:
@@ -149,3 +153,13 @@ class Session:
 def deadline(seconds: float) -> float:
     """The moment so many seconds from now."""
     return time.monotonic() + min(seconds, limits.TRANSFER_S)
+
+
+def undo(connection: Connection) -> None:
+    """Roll back even when told to stop: a rollback is the stopping."""
+    for _ in range(50):
+        try:
+            connection.rollback()
+        except apsw.InterruptError:
+            continue
+        return

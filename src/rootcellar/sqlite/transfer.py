@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rootcellar.confine import Content, Entry, Stat
     from rootcellar.sqlite.database import Database, Progress
 
-Asking = Callable[[Json, float, Listener], Json]
+Asking = Callable[[Json, Callable[[], bytes]], Json]
 _CHUNK_BYTES: Final = 1 << 20
 _TRIES_MAX: Final = 6
 FORMATS: Final = {
@@ -57,26 +57,31 @@ def format_of(name: str, wanted: str) -> str:
     return found
 
 
-def import_file(ask: Asking, source: Entry, wanted: Import, progress: Progress | None) -> Imported:
-    """Stream the file to the worker; again with a column as text when its values did not fit the first guess."""
+def import_file(ask: Asking, source: Entry, wanted: Import) -> Imported:
+    """Stream the file to the worker; again with a column as text when its values did not fit the first guess.
+
+    The worker names no column when rows cannot tell the change: then it is done again with the whole file kept.
+    """
     form = format_of(source.name, wanted.form)
     if form not in ("csv", "tsv", "json", "jsonl"):
         raise errors.BadArgument(f"`{form}` cannot be imported", "import CSV, TSV, JSON or JSON Lines")
     as_text: set[str] = set()
+    whole = False
     with source.open_read() as content:
         for _ in range(_TRIES_MAX):
             request: Json = {
                 "verb": "import", "table": wanted.table, "format": form, "header": wanted.header, "dry": False,
                 "skip_bad": wanted.skip_bad, "text_columns": sorted(as_text), "bytes": content.size, "sql": "",
+                "whole": whole,
             }  # fmt: skip
-            listener = Listener(feed=_feed(content), progress=progress)
-            told = ask(request, limits.TRANSFER_S, listener)
+            told = ask(request, _feed(content))
             if "again" not in told:
                 return Imported(
-                    told["table"], told["created"], told["rows"], tuple(told["columns"]), tuple(told["kinds"]),
+                    told["table"], told["created"], told["rows_in"], tuple(told["columns"]), tuple(told["kinds"]),
                     tuple(told["bad"]), told["bad_count"],
                 )  # fmt: skip
             as_text |= set(told["again"])
+            whole = whole or not told["again"]
     raise errors.BadArgument("the columns' types could not be settled", "make the table first, then import into it")
 
 

@@ -20,7 +20,20 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import apsw
 
 from rootcellar import errors, limits
-from rootcellar.sqlite import care, change, exporting, faults, ground, importing, plan, reading, rekeying, schema
+from rootcellar.sqlite import (
+    care,
+    change,
+    exporting,
+    faults,
+    ground,
+    importing,
+    plan,
+    reading,
+    rekeying,
+    reverting,
+    schema,
+    wholes,
+)
 from rootcellar.sqlite.connect import Opening
 from rootcellar.sqlite.engine import LIBRARY_MIN, library_version
 from rootcellar.sqlite.ground import HeldVfs, Place
@@ -38,11 +51,14 @@ _VERBS: Final[dict[str, Callable[..., Awaitable[Json]]]] = {
     "explain": plan.explain,
     "describe": schema.describe,
     "check": care.check,
+    "fingerprint": wholes.settle,
     "search": care.search,
 }
 _TALKING_VERBS: Final[dict[str, Callable[..., Awaitable[Json]]]] = {
     "change": change.change,
-    "apply": change.apply,
+    "revert": reverting.revert,
+    "restore": wholes.restore,
+    "evidence": reverting.evidence,
     "import": importing.import_rows,
     "export": exporting.export_rows,
     "copy": care.copy,

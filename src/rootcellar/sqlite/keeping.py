@@ -1,0 +1,103 @@
+"""A change of a database as the journal meets it: told before it is kept, and what came of it afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from rootcellar import errors
+from rootcellar.sqlite.results import Changed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rootcellar.sqlite.wire import Json
+
+
+class Run(Enum):
+    """Whether a change is kept."""
+
+    KEEP = "keep"
+    DRY = "dry"
+
+
+class Way(Enum):
+    """Which way a change is gone: undone, or done again."""
+
+    BACK = "back"
+    FORTH = "forth"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRows:
+    """Both images of a change: their sizes, and how to read them from the start, one after the other, in chunks."""
+
+    sizes: tuple[int, ...]
+    read: Callable[[], Callable[[], bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFiles:
+    """A database's files as they were (main, write-ahead log), and the fingerprint it must have now."""
+
+    sizes: tuple[int, ...]
+    read: Callable[[], Callable[[], bytes]]
+    expected: str
+
+
+class Recorder(Protocol):
+    """Who is told of a change. A Refusal raised by `keep_whole` or `record` stops it, and nothing has changed."""
+
+    def keep_whole(self, size: int) -> None:
+        """Copy the database's files now: nobody can write to them, and nothing is changed yet."""
+
+    def record(self, changed: Changed) -> None:
+        """All that is about to be kept. Durable when this returns: the commit comes next."""
+
+    def happened(self, changed: Changed) -> None:
+        """It is committed; `digest` of a whole change may be another than was told before."""
+
+    def did_not(self) -> None:
+        """It was rolled back."""
+
+    def unsure(self) -> None:
+        """The worker died between the word and its answer: look at the database to know."""
+
+
+@dataclass(slots=True)
+class Keeping:
+    """One call's exchange with its recorder, on the server's side of the pipe."""
+
+    recorder: Recorder | None
+    data: bytearray = field(default_factory=bytearray)
+    told: Changed | None = None
+
+    def sink(self, chunk: bytes) -> None:
+        """Images, ahead of the question."""
+        self.data += chunk
+
+    def prepared(self, told: Json) -> None:
+        """The worker's question."""
+        if self.recorder is None or told.get("empty"):
+            return
+        if "whole" in told:
+            self.recorder.keep_whole(int(told["whole"]))
+            return
+        changed = Changed.of(told, bytes(self.data))
+        self.recorder.record(changed)
+        self.told = changed
+
+    def ended(self, told: Json) -> None:
+        """The worker's answer: it is committed."""
+        if self.recorder is not None and self.told is not None:
+            self.recorder.happened(Changed.of({**told, "sizes": []}))
+
+    def failed(self, error: BaseException) -> None:
+        """No answer, or a refusal."""
+        if self.recorder is None or self.told is None:
+            return
+        if isinstance(error, errors.Refusal) and getattr(error, "answered", False):
+            self.recorder.did_not()
+        else:
+            self.recorder.unsure()
