@@ -60,13 +60,10 @@ def about_file(step: Step) -> NeedsConsent:
 
 def about_database(entry: Entry, changed: Changed) -> NeedsConsent:
     """What a prepared change of a database will do, and its fingerprint."""
-    counted = [f"{count:,} row{'' if count == 1 else 's'} of {table}" for table, count in changed.affected.items()]
-    told = ", ".join([*counted, *(["its schema"] if changed.schema else [])]) or "nothing that can be counted"
-    lines = [f"Change the database `{entry}`: {told}."]
+    lines = [f"Change the database `{entry}`: {changed.summary()}."]
     if changed.sample:
         lines += ["For example:", *changed.sample]
-    digest = hashlib.sha256(changed.changeset).hexdigest()
-    facts = ["database", _place(entry), sorted(changed.affected.items()), changed.schema, digest]
+    facts = ["database", _place(entry), sorted(changed.affected.items()), sorted(changed.rows.items()), changed.target]
     return NeedsConsent("\n".join(lines)[: limits.CONSENT_CHARS_MAX], fingerprint(facts))
 
 

@@ -41,6 +41,7 @@ _WHOLE: Final = frozenset(
 _ODD: Final = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('virtual', 'shadow')"
 _SCHEMA: Final = "SELECT type, name, tbl_name, sql FROM main.sqlite_schema ORDER BY rowid"
 _COUNTERS: Final = "SELECT name, rowid, seq FROM main.sqlite_sequence"
+_HEADER_BYTES: Final = 100  # counters of our own memory are in it
 SETTINGS: Final = ("user_version", "application_id")
 
 
@@ -65,7 +66,7 @@ class Images:
     rows: dict[str, int]  # rows touched, by table
     made: tuple[str, ...]
     empty: bool
-    digest: str
+    target: str
 
 
 class Capture:
@@ -170,10 +171,9 @@ class Capture:
             raise NeedsWhole("too much in rows")
         key = self.connection.key
         rows = self.counts()
-        digest = hashlib.blake2b(images[0], digest_size=20)
-        digest.update(images[1])
+        target = hashlib.blake2b(memoryview(images[0])[_HEADER_BYTES:], digest_size=20).hexdigest()
         names = tuple(name for _, name, _, _ in made)
-        return Images(shelf.seal(images[0], key), shelf.seal(images[1], key), rows, names, empty, digest.hexdigest())
+        return Images(shelf.seal(images[0], key), shelf.seal(images[1], key), rows, names, empty, target)
 
     def counts(self) -> dict[str, int]:
         """How many rows of each table were touched, whoever touched them."""

@@ -133,7 +133,7 @@ def recorded(capture: Capture, talk: Talk) -> Json:
                 talk.chunk(image[start : start + _CHUNK_BYTES])
     return {
         "sample": sample(capture), "rows": images.rows, "made": list(images.made), "empty": images.empty,
-        "sizes": [len(images.before), len(images.after)], "digest": images.digest,
+        "sizes": [len(images.before), len(images.after)], "target": images.target,
     }  # fmt: skip
 
 
@@ -159,10 +159,11 @@ async def whole(session: Session, talk: Talk, act: Callable[[Connection], Json])
 
     def work(connection: Connection) -> Json:
         talk.check()
+        target = wholes.fingerprint(connection.raw)
         answer = act(connection)
         connection.profile = Profile.OURS
         wholes.settle_pages(connection)
-        return {**answer, "digest": wholes.fingerprint(connection.raw), "is_whole": True}
+        return {**answer, "target": target, "digest": wholes.fingerprint(connection.raw), "is_whole": True}
 
     def end(connection: Connection) -> Json:
         connection.commit()

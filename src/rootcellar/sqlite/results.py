@@ -36,7 +36,8 @@ class Changed:
     rows: dict[str, int] = field(default_factory=dict)  # every row touched, by triggers and cascades too
     made: tuple[str, ...] = ()  # tables, indexes, views, triggers
     is_whole: bool = False  # rows cannot tell it: the whole file as it was is kept for its undo
-    digest: str = ""  # of what it does (rows), or of what the database is afterwards (whole)
+    target: str = ""  # of what is there before: the rows touched, or the whole database
+    digest: str = ""  # of what the whole database is afterwards
     sizes: tuple[int, ...] = ()
     images: bytes = field(default=b"", repr=False)  # what undoes it: of so many bytes each as `sizes` says
 
@@ -46,8 +47,8 @@ class Changed:
         return cls(
             Effect(told.get("effect", "write")), dict(told.get("affected", {})), bool(told.get("schema")),
             tuple(told.get("returned", ())), tuple(told.get("sample", ())), dry, dict(told.get("rows", {})),
-            tuple(told.get("made", ())), bool(told.get("is_whole")), str(told.get("digest", "")),
-            tuple(told.get("sizes", ())), images,
+            tuple(told.get("made", ())), bool(told.get("is_whole")), str(told.get("target", "")),
+            str(told.get("digest", "")), tuple(told.get("sizes", ())), images,
         )  # fmt: skip
 
     def text(self) -> str:
