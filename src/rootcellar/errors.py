@@ -16,6 +16,7 @@ Refusal
 ├── TooLarge        over a named limit
 │   └── TooLargeToKeep  what a change would replace cannot be kept for its undo
 ├── Stale           the file is no longer the version the caller saw
+├── InTheWay        a later change stands on the one to be undone
 ├── NotText         bytes that no text encoding explains
 ├── NoMatch         the text to replace is not there, or not once
 ├── BadArgument     an argument that cannot mean anything
@@ -161,6 +162,12 @@ class Stale(Refusal):
     """The file is no longer the version the caller saw."""
 
     reason = "stale"
+
+
+class InTheWay(Refusal):
+    """Later changes stand on the one to be undone."""
+
+    reason = "in_the_way"
 
 
 class NotText(Refusal):

@@ -1,5 +1,6 @@
 """The wall: the only code that touches the user's files. `Ground` opens roots, `Roots` makes entries with verbs."""
 
+from rootcellar.confine._doomed import Trashed
 from rootcellar.confine._open import Kind, Overwrite, Stat
 from rootcellar.confine.content import Content, Listed
 from rootcellar.confine.copying import Copied
@@ -37,6 +38,7 @@ __all__ = [
     "Stat",
     "Step",
     "Ticket",
+    "Trashed",
     "Walked",
     "Witness",
     "shown",

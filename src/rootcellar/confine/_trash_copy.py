@@ -98,9 +98,9 @@ def _copy(backend: Backend, source: Spot, target: Spot, check: Callable[[], None
         made = backend.enter(*target)
         opened.callback(backend.close, made)
         names = [name for name, _ in backend.scan(inside)]
-        return Copied(
-            found, {name: _copy(backend, Spot(inside, name), Spot(made, name), check, level + 1) for name in names}
-        )
+        below = {name: _copy(backend, Spot(inside, name), Spot(made, name), check, level + 1) for name in names}
+        backend.like_directory(inside, made)
+        return Copied(found, below)
 
 
 def _copy_file(backend: Backend, source: Spot, target: Spot, check: Callable[[], None]) -> None:
@@ -111,12 +111,21 @@ def _copy_file(backend: Backend, source: Spot, target: Spot, check: Callable[[],
         try:
             while backend.copy_some(reading, writing, _CHUNK):
                 check()
+            _like_owner(reading, writing)
             backend.like(reading, writing)
             backend.sync_file(writing)
         finally:
             os.close(writing)
     finally:
         os.close(reading)
+
+
+def _like_owner(source: int, copy: int) -> None:
+    """The owner too, where that is allowed: it may come back from the trash."""
+    if hasattr(os, "fchown"):
+        old = os.fstat(source)
+        with contextlib.suppress(OSError):
+            os.fchown(copy, old.st_uid, old.st_gid)
 
 
 def _scrap(backend: Backend, target: Spot) -> None:

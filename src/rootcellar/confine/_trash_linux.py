@@ -18,7 +18,7 @@ from rootcellar.confine._trash_places import Place, home_place, place_of_mount
 from rootcellar.confine.pool import Errand, errand
 from rootcellar.errors import Failed, Stale
 
-_INFO_RIGHTS: Final = Right.MAKE_FILE | Right.WRITE_FILE | Right.REMOVE_FILE
+INFO_RIGHTS: Final = Right.MAKE_FILE | Right.WRITE_FILE | Right.REMOVE_FILE
 _COPY_RIGHTS: Final = RECEIVE | Right.WRITE_FILE | Right.READ_DIRECTORY | Right.REMOVE_FILE | Right.REMOVE_DIRECTORY
 _SUFFIX: Final = ".trashinfo"
 _NAMES_MAX: Final = 10_000  # that many things of one name in a trash: something is wrong with it
@@ -51,7 +51,7 @@ def _renaming(backend: Backend, doomed: Doomed) -> Errand[Trashed]:
     place = place_of_mount(doomed.directory)
     extras = (
         Allowance(place.files, RECEIVE, "the trash"),
-        Allowance(place.info, _INFO_RIGHTS, "the trash's records"),
+        Allowance(place.info, INFO_RIGHTS, "the trash's records"),
     )
     return Errand(extras, lambda: _rename(backend, doomed, place), place.close)
 
@@ -61,7 +61,7 @@ def _copying(backend: Backend, doomed: Doomed, cancel: Cancel) -> Errand[Trashed
     place = home_place()
     extras = (
         Allowance(place.files, _COPY_RIGHTS, "the trash"),
-        Allowance(place.info, _INFO_RIGHTS, "the trash's records"),
+        Allowance(place.info, INFO_RIGHTS, "the trash's records"),
     )
     return Errand(extras, lambda: _copy(backend, doomed, place, cancel), place.close)
 
@@ -72,12 +72,12 @@ def _rename(backend: Backend, doomed: Doomed, place: Place) -> Trashed:
         try:
             backend.rename(doomed.directory, doomed.name, place.files, name, Overwrite.REFUSE)
         except OSError as error:
-            _forget(place, name)
+            forget(place, name)
             if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
                 continue
             raise
         if backend.lstat(place.files, name).identity == doomed.expected.identity:
-            return Trashed(place.words, name)
+            return Trashed(place.words, name, doomed.expected.identity)
         raise _WrongThing(name)
     raise _full()
 
@@ -87,12 +87,12 @@ def _returning(backend: Backend, doomed: Doomed, name: str) -> Errand[None]:
     place = place_of_mount(doomed.directory)
     extras = (
         Allowance(place.files, WRITE, "the trash, to take one thing back"),
-        Allowance(place.info, _INFO_RIGHTS, "the trash's records"),
+        Allowance(place.info, INFO_RIGHTS, "the trash's records"),
     )
 
     def act() -> None:
         backend.rename(place.files, name, doomed.directory, doomed.name, Overwrite.REFUSE)
-        _forget(place, name)
+        forget(place, name)
 
     return Errand(extras, act, place.close)
 
@@ -105,7 +105,7 @@ def _copy(backend: Backend, doomed: Doomed, place: Place, cancel: Cancel) -> Tra
         except FileNotFoundError:
             pass
         else:
-            _forget(place, name)
+            forget(place, name)
             continue
         source = Spot(doomed.directory, doomed.name)
         copied = None
@@ -113,7 +113,7 @@ def _copy(backend: Backend, doomed: Doomed, place: Place, cancel: Cancel) -> Tra
             copied = copy_tree(backend, source, Spot(place.files, name), doomed.expected, cancel.check)
         finally:
             if copied is None:
-                _forget(place, name)
+                forget(place, name)
         if copied is None:
             raise Stale(f"`{doomed.name}` changed while it was copied to the trash", AGAIN)
         if not remove_copied(backend, source, copied):
@@ -121,7 +121,7 @@ def _copy(backend: Backend, doomed: Doomed, place: Place, cancel: Cancel) -> Tra
                 f"`{doomed.name}` was copied to the trash, but changed meanwhile",
                 "What changed was left in place; look at it again",
             )
-        return Trashed(place.words, name)
+        return Trashed(place.words, name, backend.lstat(place.files, name).identity)
     raise _full()
 
 
@@ -153,7 +153,7 @@ def _cut(stem: str, size: int) -> str:
     return stem
 
 
-def _forget(place: Place, name: str) -> None:
+def forget(place: Place, name: str) -> None:
     """Remove a record that stands for nothing."""
     with contextlib.suppress(OSError):
         os.unlink(name + _SUFFIX, dir_fd=place.info)

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Final
 from rootcellar.confine import names
 from rootcellar.confine._open import DRAFT_PREFIX, Backend, Draft, Kind, LinkFound, OddFile, Overwrite, Stat, shut
 from rootcellar.confine.drafts import private_name
+from rootcellar.confine.mark import Mark
 from rootcellar.confine.refusals import outside, wrong_kind
-from rootcellar.confine.removal import Known, Watch, removable, remove_tree
+from rootcellar.confine.removal import Known, Watch, opened_old, removable, remove_tree
 from rootcellar.confine.resolve import Ending, Place, Trail
 from rootcellar.confine.turns import turn
+from rootcellar.confine.witness import Act, Step, watched
 from rootcellar.errors import BadArgument, Denied, Exists, Failed, Sealed
 
 if TYPE_CHECKING:
@@ -71,8 +73,13 @@ def move(source: Entry, to: Entry, overwrite: Overwrite, watch: Watch) -> None:
         _check_target(here, there, to, overwrite)
         _check_apart(source, here, to, there)
         try:
-            with turn(backend, here, there):
-                backend.rename(here.directory, here.name, there.directory, there.name, overwrite)
+            with turn(backend, here, there), opened_old(backend, there, there.stat) as (fd, _):
+                step = Step(
+                    Act.MOVE, source.at(here.parts), here.stat, to.at(there.parts), there.stat, old_fd=fd
+                )  # fmt: skip
+                with watched(step) as ticket:
+                    backend.rename(here.directory, here.name, there.directory, there.name, overwrite)
+                    ticket.happened()
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
@@ -138,11 +145,24 @@ class _Tree:
         self.copied = Copied()
         self.known = known  # of a move: what was copied, and as what; then everything must be copied, and durable
         self.is_lone = False
+        self.mark = Mark()
+        self.places: tuple[Place, Place] | None = None
+
+    def _step(self, made: Stat, old_fd: int | None = None, new_fd: int | None = None) -> Step:
+        """What is about to be real: the whole copy, under its name."""
+        assert self.places is not None
+        here, there = self.places
+        act = Act.COPY if self.known is None else Act.MOVE
+        return Step(
+            act, self.source.at(here.parts), here.stat, self.to.at(there.parts), there.stat, old_fd=old_fd,
+            new_fd=new_fd, made=made, tree=str(self.mark) if made.kind is Kind.DIRECTORY else None,
+        )  # fmt: skip
 
     def copy(self, here: Place, there: Place, overwrite: Overwrite) -> None:
         """Copy a file, a link or a tree to its place in one step."""
         kind = here.stat.kind if here.stat else Kind.OTHER
         self.is_lone = kind is Kind.FILE
+        self.places = (here, there)
         if kind is Kind.FILE:
             self._note(None, "", self._file(here.directory, here.name, there, overwrite))
         elif kind is Kind.LINK:
@@ -161,7 +181,10 @@ class _Tree:
         private = private_name()
         self.backend.make_link(there.directory, private, target)
         try:
-            self.backend.rename(there.directory, private, there.directory, there.name, overwrite)
+            made = self.backend.lstat(there.directory, private)
+            with opened_old(self.backend, there, there.stat) as (fd, _), watched(self._step(made, fd)) as ticket:
+                self.backend.rename(there.directory, private, there.directory, there.name, overwrite)
+                ticket.happened()
         finally:
             self._scrap(there.directory, private)
         self._note(None, "", self.backend.lstat(here.directory, here.name))
@@ -189,7 +212,9 @@ class _Tree:
                 at_work.callback(target.clear)
                 self._fill(source, target, here.parts, there.parts)
                 backend.like_directory(handle, made)
-            self.backend.rename(there.directory, private, there.directory, there.name, Overwrite.REFUSE)
+            with watched(self._step(backend.lstat(there.directory, private))) as ticket:
+                backend.rename(there.directory, private, there.directory, there.name, Overwrite.REFUSE)
+                ticket.happened()
         self.copied.directories += 1
 
     def _fill(self, source: Trail, target: Trail, above: tuple[str, ...], new_above: tuple[str, ...]) -> None:
@@ -208,6 +233,7 @@ class _Tree:
             if self._is_sealed(name, source, above, new_above):
                 self._leave_sealed(source, name)
             elif kind is Kind.DIRECTORY:
+                self.mark.add((*source.names, name), kind, 0, 0)
                 source.push(name)
                 self.backend.make_directory(target.top, name)
                 target.push(name)
@@ -267,6 +293,8 @@ class _Tree:
 
     def _note(self, source: Trail | None, name: str, stat: Stat) -> None:
         """Remember what was copied, and as what; None: the start itself."""
+        if source is not None:
+            self.mark.add((*source.names, name), stat.kind, stat.size, stat.mtime_ns)
         if self.known is not None:
             self.known[(*source.names, name) if source else ()] = stat
 
@@ -283,8 +311,8 @@ class _Tree:
                 backend.like(source, draft.fd)  # the times again, after the bytes
                 if self.is_lone or self.known is not None:
                     backend.sync_file(draft.fd)
-                if there.stat is not None and overwrite is Overwrite.REPLACE:
-                    backend.publish_over(there.directory, draft, there.name, there.stat)
+                if self.is_lone:
+                    self._publish(draft, there, overwrite)
                 else:
                     backend.publish_new(there.directory, draft, there.name)
             finally:
@@ -293,6 +321,20 @@ class _Tree:
             return stat
         finally:
             shut(source)
+
+    def _publish(self, draft: Draft, there: Place, overwrite: Overwrite) -> None:
+        """Give a lone file its name."""
+        backend = self.backend
+        made = backend.fstat(draft.fd)
+        with (
+            opened_old(backend, there, there.stat) as (fd, _),
+            watched(self._step(made, fd, draft.fd)) as ticket,
+        ):
+            if there.stat is not None and overwrite is Overwrite.REPLACE:
+                backend.publish_over(there.directory, draft, there.name, there.stat)
+            else:
+                backend.publish_new(there.directory, draft, there.name)
+            ticket.happened()
 
     def _bytes(self, source: int, draft: Draft, size: int, name: str) -> None:
         while count := self.backend.copy_some(source, draft.fd, _CHUNK):

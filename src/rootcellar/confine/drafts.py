@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rootcellar.confine.resolve import Place
+    from rootcellar.confine.witness import Ticket
 
 _REDO: Final = f"{DRAFT_PREFIX}redo-"
 _CHUNK: Final = 1 << 20
@@ -46,7 +47,14 @@ def private_name() -> str:
     return f"{DRAFT_PREFIX}{os.getpid()}-{secrets.token_hex(8)}"
 
 
-def rewrite(backend: Backend, place: Place, draft: Draft, old: Stat, fill: Callable[[int], None]) -> Stat:
+def rewrite(
+    backend: Backend,
+    place: Place,
+    draft: Draft,
+    old: Stat,
+    fill: Callable[[int], object],
+    told: Callable[[int], Ticket],
+) -> Stat:
     """Change the file in place, so that a crash at any moment can be repaired from the redo."""
     if old.nlink > 1:
         raise Denied(
@@ -64,21 +72,34 @@ def rewrite(backend: Backend, place: Place, draft: Draft, old: Stat, fill: Calla
         now = backend.fstat(target)
         if (now.size, now.mtime_ns) != (old.size, old.mtime_ns):
             raise Displaced
-        redo = f"{_REDO}{os.getpid()}-{secrets.token_hex(8)}"
-        backend.publish_new(directory, draft, redo)
+        ticket = told(len(header))
         try:
-            backend.sync_directory(directory)
-            try:
-                _copy(draft.fd, len(header) + old.size, target, old.size, size - old.size)
-            except OSError:
-                os.ftruncate(target, old.size)
-                raise
-            _redo(backend, draft.fd, len(header), size, target)
-        finally:
-            backend.remove(directory, redo, Kind.FILE)
-        return backend.fstat(target)
+            stat = _rewritten(backend, directory, draft, target, (len(header), size, old.size))
+        except BaseException:
+            ticket.did_not()
+            raise
+        ticket.happened(stat)
+        return stat
     finally:
         shut(target)
+
+
+def _rewritten(backend: Backend, directory: int, draft: Draft, target: int, sizes: tuple[int, int, int]) -> Stat:
+    """From a durable redo to the file; `sizes` are the redo's header, the new content and the old."""
+    start, size, old = sizes
+    redo = f"{_REDO}{os.getpid()}-{secrets.token_hex(8)}"
+    backend.publish_new(directory, draft, redo)
+    try:
+        backend.sync_directory(directory)
+        try:
+            _copy(draft.fd, start + old, target, old, size - old)
+        except OSError:
+            os.ftruncate(target, old)
+            raise
+        _redo(backend, draft.fd, start, size, target)
+    finally:
+        backend.remove(directory, redo, Kind.FILE)
+    return backend.fstat(target)
 
 
 def _redo(backend: Backend, redo: int, start: int, size: int, target: int) -> None:

@@ -22,7 +22,7 @@ from rootcellar.confine.content import Content, Listed
 from rootcellar.confine.refusals import read_only, spoken, wrong_kind
 from rootcellar.confine.resolve import Ending, Place, Trail, find
 from rootcellar.confine.walk import Cancel, Details, Walked, walk_below
-from rootcellar.confine.witness import UNWATCHED, Witness
+from rootcellar.confine.witness import UNWATCHED, Act, Step, Witness, watched
 from rootcellar.errors import BadName, NotFound, Refusal, Sealed, TooLarge
 from rootcellar.policy import Access
 
@@ -270,7 +270,11 @@ class Entry:
         """Put it into the system's trash. Refused when something sealed would go with it."""
         with removal.removable(self) as (place, stat):
             path = os.path.join(self.root.real, *place.parts)  # noqa: PTH118 - a record for the trash, nothing is opened
-            return trash.send(self.root.backend, trash.Doomed(place.directory, place.name, path, stat), _calm(cancel))
+            doomed = trash.Doomed(place.directory, place.name, path, stat)
+            with watched(Step(Act.TRASH, self.at(place.parts), stat)) as ticket:
+                trashed = trash.send(self.root.backend, doomed, _calm(cancel))
+                ticket.happened(trashed=trashed)
+            return trashed
 
     # The other door
 

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rootcellar.confine import names
-from rootcellar.confine._open import Backend, Kind, LinkFound, Stat
+from rootcellar.confine._open import Backend, Kind, LinkFound, Stat, shut
 from rootcellar.confine.resolve import Ending, Place, Trail
 from rootcellar.confine.turns import turn
 from rootcellar.confine.walk import Cancel, sealed_below
+from rootcellar.confine.witness import UNWATCHED, Act, Step, watched
 from rootcellar.errors import Denied, Sealed
 
 if TYPE_CHECKING:
@@ -58,14 +59,36 @@ class Watch:
 
 
 def remove(entry: Entry, watch: Watch) -> None:
-    """Remove for good."""
+    """Remove for good. A directory that holds something goes only where nobody keeps a record of it."""
     with removable(entry) as (place, stat), turn(entry.root.backend, place):
         backend = entry.root.backend
-        if stat.kind is Kind.DIRECTORY:
+        if stat.kind is Kind.DIRECTORY and entry.witness is UNWATCHED:
             remove_tree(backend, place.directory, place.name, None, watch)
         else:
-            backend.remove(place.directory, place.name, stat.kind)
+            with opened_old(backend, place, stat) as (fd, text):
+                step = Step(Act.REMOVE, entry.at(place.parts), stat, old_fd=fd, link=text)
+                with watched(step) as ticket:
+                    backend.remove(place.directory, place.name, stat.kind)
+                    ticket.happened()
         backend.sync_directory(place.directory)
+
+
+@contextmanager
+def opened_old(backend: Backend, place: Place, stat: Stat | None) -> Iterator[tuple[int | None, str | None]]:
+    """What is about to go, for its record: a file open for reading, a link's text. Stale if it is another by now."""
+    if stat is None or stat.kind not in (Kind.FILE, Kind.LINK):
+        yield None, None
+        return
+    if stat.kind is Kind.LINK:
+        yield None, backend.read_link(place.directory, place.name)
+        return
+    fd = backend.open_file(place.directory, place.name)
+    try:
+        if backend.fstat(fd).identity != stat.identity:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        yield fd, None
+    finally:
+        shut(fd)
 
 
 @contextmanager

@@ -22,14 +22,14 @@ from __future__ import annotations
 import os
 import sys
 
-from rootcellar.confine._doomed import AGAIN, Cancel, Doomed, Trashed
-from rootcellar.confine._open import Backend
+from rootcellar.confine._doomed import AGAIN, Cancel, Doomed, Target, Told, Trashed, Wanted
+from rootcellar.confine._open import Backend, Stat
 from rootcellar.errors import Exists, Failed, Stale
 
 if sys.platform == "linux":  # here, not when it is needed: a restricted thread cannot import
-    from rootcellar.confine import _trash_linux
+    from rootcellar.confine import _trash_back, _trash_linux
 
-__all__ = ["Cancel", "Doomed", "Trashed", "send"]
+__all__ = ["Cancel", "Doomed", "Target", "Told", "Trashed", "Wanted", "send", "take_back"]
 
 
 def send(backend: Backend, doomed: Doomed, cancel: Cancel) -> Trashed:
@@ -37,6 +37,13 @@ def send(backend: Backend, doomed: Doomed, cancel: Cancel) -> Trashed:
     if sys.platform == "linux":
         return _trash_linux.send(backend, doomed, cancel)
     return _send_by_path(backend, doomed)
+
+
+def take_back(backend: Backend, target: Target, wanted: Wanted, told: Told, cancel: Cancel) -> Stat:
+    """Take a thing out of the trash and give it a free name; NotFound if it is not there any more."""
+    if sys.platform == "linux":
+        return _trash_back.take_back(backend, target, wanted, told, cancel)
+    raise Failed(f"`{target.shown}` lies in the system's trash", "take it back there: only the system knows how")
 
 
 def _send_by_path(backend: Backend, doomed: Doomed) -> Trashed:

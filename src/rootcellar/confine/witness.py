@@ -50,6 +50,8 @@ class Step:
     new_at: int = 0  # where the new content begins in it
     made: Stat | None = None  # the finished new thing, which keeps this identity when it gets its name
     appended_at: int | None = None  # REPLACE: so many first bytes of the new content are the old
+    tree: str | None = None  # COPY of a directory: the mark of what it holds (see `mark.py`)
+    link: str | None = None  # of a link that goes, or comes back: its text
     in_place: Stat | None = None  # REPLACE that keeps the inode: the file that is rewritten
 
 

@@ -13,7 +13,6 @@ bytes are rewritten in place, with a complete durable copy beside them until tha
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 from collections.abc import Callable
@@ -23,10 +22,11 @@ from typing import TYPE_CHECKING, Final
 
 from rootcellar import limits
 from rootcellar.confine import drafts, names
-from rootcellar.confine._open import Backend, Displaced, Kind, Stat, shut
+from rootcellar.confine._open import Backend, Displaced, Draft, Kind, Stat, shut
 from rootcellar.confine.refusals import wrong_kind
 from rootcellar.confine.resolve import Ending
 from rootcellar.confine.turns import turn
+from rootcellar.confine.witness import Act, Step, Ticket, watched
 from rootcellar.errors import BadName, Denied, Exists, Stale, TooLarge
 
 if TYPE_CHECKING:
@@ -39,8 +39,10 @@ if TYPE_CHECKING:
 _TRIES: Final = 32  # other processes that change the same file at the same time
 _CHUNK: Final = 1 << 20
 
-# From (the old file's descriptor, its description, the draft's descriptor): write the new content.
-Fill = Callable[[int, Stat, int], None]
+# From (the old file's descriptor, its description, the draft's descriptor): write the new content; how many first
+# bytes of it are the old content, where that is known.
+Fill = Callable[[int, Stat, int], int | None]
+Finish = Callable[[int], None]  # what a draft gets after its bytes: times
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +91,35 @@ def create(entry: Entry, data: bytes) -> Stat:
         if place.stat is not None or place.through_link:
             raise _taken(entry, place)
         with turn(entry.root.backend, place):
-            return _new(entry, place, data)
+            return new_file(entry, place, lambda fd: write_all(fd, data))
 
 
 def replace(entry: Entry, data: bytes, if_version: str | None) -> Stat:
     """Make `data` the content. A missing file is made, unless a version of it is named: then it is Stale."""
+
+    def fill(_old: int, _stat: Stat, draft: int) -> None:
+        write_all(draft, data)
+
     with entry.find_to_change(Ending.NEW) as place:
-        return _change(entry, place, lambda _old, _stat, draft: write_all(draft, data), data, if_version)
+        return _change(entry, place, fill, data, if_version)
+
+
+def rewrite(entry: Entry, fill: Fill, finish: Finish) -> Stat:
+    """Replace what is there by what `fill` makes of it, with the times `finish` gives it; NotFound if nothing is."""
+    with entry.find_to_change(Ending.FOLLOW) as place:
+        return _change(entry, place, fill, None, None, finish)
 
 
 def append(entry: Entry, data: bytes) -> Stat:
     """Add to the end, by a copy (shared blocks where the disk can) that takes the file's place."""
     backend = entry.root.backend
 
-    def fill(old: int, stat: Stat, draft: int) -> None:
+    def fill(old: int, stat: Stat, draft: int) -> int:
         left = stat.size
         while left > 0 and (copied := backend.copy_some(old, draft, left)):
             left -= copied
         write_all(draft, data)
+        return stat.size - left
 
     with entry.find_to_change(Ending.NEW) as place:
         return _change(entry, place, fill, data, None)
@@ -154,7 +167,9 @@ def make_directory(entry: Entry) -> Stat:
         if place.stat is not None or place.through_link:
             raise _taken(entry, place)
         backend = entry.root.backend
-        backend.make_directory(place.directory, place.name)
+        with watched(Step(Act.MAKE_DIRECTORY, entry.at(place.parts))) as ticket:
+            backend.make_directory(place.directory, place.name)
+            ticket.happened()
         backend.sync_directory(place.directory)
         return backend.lstat(place.directory, place.name)
 
@@ -168,7 +183,14 @@ def _taken(entry: Entry, place: Place) -> Exists:
     )
 
 
-def _change(entry: Entry, place: Place, fill: Fill, new: bytes | None, if_version: str | None) -> Stat:
+def _change(
+    entry: Entry,
+    place: Place,
+    fill: Fill,
+    new: bytes | None,
+    if_version: str | None,
+    finish: Finish | None = None,
+) -> Stat:
     """Replace the file, or make it with `new`, as often as others interfere."""
     if place.stat is not None and place.stat.kind is not Kind.FILE:
         raise wrong_kind(place.stat.kind, names.clipped(str(entry)))
@@ -176,10 +198,10 @@ def _change(entry: Entry, place: Place, fill: Fill, new: bytes | None, if_versio
         for _ in range(_TRIES):
             try:
                 if place.stat is not None:
-                    return _over(entry, place, fill, if_version)
+                    return _over(entry, place, fill, if_version, finish)
                 if new is None or if_version is not None:
                     raise Stale(f"`{names.clipped(str(entry))}` is not there any more", "look again, then decide")
-                return _new(entry, place, new)
+                return new_file(entry, place, lambda fd: write_all(fd, new))
             except (Displaced, FileExistsError, FileNotFoundError):
                 place.stat = _now(entry.root.backend, place)
     raise Displaced
@@ -194,24 +216,27 @@ def _now(backend: Backend, place: Place) -> Stat | None:
         return None
 
 
-def _new(entry: Entry, place: Place, data: bytes) -> Stat:
+def new_file(entry: Entry, place: Place, fill: Callable[[int], None]) -> Stat:
+    """Make a file of what `fill` writes, in one step; FileExistsError if the name is taken by then."""
     if place.as_directory:
         raise BadName(f"`{names.clipped(str(entry))}` names a directory", "leave the slash out to name a file")
     backend = entry.root.backend
     draft = backend.draft(place.directory)
     try:
-        write_all(draft.fd, data)
+        fill(draft.fd)
         backend.sync_file(draft.fd)
         stat = backend.fstat(draft.fd)
-        backend.publish_new(place.directory, draft, place.name)
-        stat = _again(backend, draft.fd, stat)
+        with watched(Step(Act.CREATE, entry.at(place.parts), made=stat, new_fd=draft.fd)) as ticket:
+            backend.publish_new(place.directory, draft, place.name)
+            stat = _again(backend, draft.fd, stat)
+            ticket.happened(stat)
     finally:
         backend.discard(place.directory, draft)
     _settle(backend, place)
     return stat
 
 
-def _over(entry: Entry, place: Place, fill: Fill, if_version: str | None) -> Stat:
+def _over(entry: Entry, place: Place, fill: Fill, if_version: str | None, finish: Finish | None) -> Stat:
     """One attempt to replace the file that is there."""
     backend = entry.root.backend
     with _opened(entry, place) as (source, old):
@@ -225,17 +250,38 @@ def _over(entry: Entry, place: Place, fill: Fill, if_version: str | None) -> Sta
             try:
                 backend.keep(source, draft.fd)
             except PermissionError:
-                stat = drafts.rewrite(backend, place, draft, old, functools.partial(fill, source, old))
+                stat = _in_place(entry, place, draft, (source, old), fill)
             else:
-                fill(source, old, draft.fd)
+                appended_at = fill(source, old, draft.fd)
+                if finish is not None:
+                    finish(draft.fd)
                 backend.sync_file(draft.fd)
                 stat = backend.fstat(draft.fd)
-                backend.publish_over(place.directory, draft, place.name, old)
-                stat = _again(backend, draft.fd, stat)
+                step = Step(
+                    Act.REPLACE, entry.at(place.parts), old, old_fd=source, new_fd=draft.fd, made=stat,
+                    appended_at=appended_at,
+                )  # fmt: skip
+                with watched(step) as ticket:
+                    backend.publish_over(place.directory, draft, place.name, old)
+                    stat = _again(backend, draft.fd, stat)
+                    ticket.happened(stat)
         finally:
             backend.discard(place.directory, draft)
     _settle(backend, place)
     return stat
+
+
+def _in_place(entry: Entry, place: Place, draft: Draft, source: tuple[int, Stat], fill: Fill) -> Stat:
+    """Change somebody else's file, whose inode must stay."""
+    fd, old = source
+
+    def told(new_at: int) -> Ticket:
+        step = Step(
+            Act.REPLACE, entry.at(place.parts), old, old_fd=fd, new_fd=draft.fd, new_at=new_at, in_place=old
+        )  # fmt: skip
+        return entry.witness.about_to(step)
+
+    return drafts.rewrite(entry.root.backend, place, draft, old, lambda new: fill(fd, old, new), told)
 
 
 @contextmanager

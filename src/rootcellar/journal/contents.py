@@ -122,6 +122,26 @@ def read_at(fd: int, at: int, count: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+def size_of(fd: int) -> int:
+    """How many bytes an open file has."""
+    return os.fstat(fd).st_size
+
+
+def copy_part(source: int, at: int, count: int, target: int, cancel: Cancel | None = None) -> None:
+    """Append a part of one open file to another."""
+    while count > 0 and (part := read_at(source, at, min(count, _CHUNK))):
+        write_all(target, part)
+        at, count = at + len(part), count - len(part)
+        if cancel is not None:
+            cancel.check()
+
+
+def shut(fd: int) -> None:
+    """Close what was only read."""
+    with contextlib.suppress(OSError):
+        os.close(fd)
+
+
 def write_all(fd: int, data: bytes) -> None:
     """Write everything."""
     view = memoryview(data)
@@ -245,3 +265,45 @@ def unpack(source: int, form: Form, target: int, cancel: Cancel | None = None) -
 def plain(data: bytes, form: Form) -> bytes:
     """A small content's plain bytes."""
     return zlib.decompress(data) if form is Form.ZLIB else data
+
+
+def common(
+    old: tuple[int, int, int], new: tuple[int, int, int], known: int | None, cancel: Cancel | None
+) -> tuple[int, int]:
+    """How many first and last bytes two parts of files (descriptor, place, size) share; `known` first ones at least."""
+    (a, a_at, a_size), (b, b_at, b_size) = old, new
+    least = min(a_size, b_size)
+    prefix = min(known or 0, least)
+    while prefix < least:
+        count = min(_CHUNK, least - prefix)
+        shared = _shared(read_at(a, a_at + prefix, count), read_at(b, b_at + prefix, count))
+        prefix += shared
+        if shared < count:
+            break
+        if cancel is not None:
+            cancel.check()
+    suffix = 0
+    while suffix < least - prefix:
+        count = min(_CHUNK, least - prefix - suffix)
+        one = read_at(a, a_at + a_size - suffix - count, count)
+        other = read_at(b, b_at + b_size - suffix - count, count)
+        shared = _shared(one[::-1], other[::-1])
+        suffix += shared
+        if shared < count:
+            break
+    return prefix, suffix
+
+
+def _shared(one: bytes, other: bytes) -> int:
+    """How many first bytes are equal."""
+    size = min(len(one), len(other))
+    if one[:size] == other[:size]:
+        return size
+    low, high = 0, size  # equal up to low, not up to high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle
+    return low

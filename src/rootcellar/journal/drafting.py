@@ -116,6 +116,15 @@ class Draft:
         self._happened.discard(n)
         self._dropped.append(self._steps.pop(n).order)
 
+    def recorded(self) -> list[Recorded]:
+        """The steps that have happened, in order."""
+        return [self._steps[n] for n in sorted(self._steps) if self._steps[n].state is State.DONE]
+
+    def forget(self) -> None:
+        """Everything was put back: nothing of this change stays recorded."""
+        if self._seq:
+            self._store.ask(self._forget)
+
     def seal(self, summary: str) -> Change | None:
         """End the change; None if no step of it happened, and then nothing of it is left."""
         if not self._seq:
@@ -182,3 +191,15 @@ class Draft:
         self._written()
         shelf.remove(spare)
         return shelf.index.change(self._seq) if is_there else None
+
+    def _forget(self) -> None:
+        shelf = self._store.shelf()
+        with shelf.index.recording(Durable.SOON):
+            spare = self._write(shelf)
+            for step in self._steps.values():
+                spare += shelf.index.drop_step(step.order)
+            shelf.index.seal(self._seq, "", interrupted=False)
+        self._written()
+        self._steps.clear()
+        self._seq = 0
+        shelf.remove(spare)

@@ -45,7 +45,7 @@ def diff(before: str, after: str, name: str, chars_max: int = DIFF_CHARS_MAX) ->
     styles = {count_newlines(before).style, count_newlines(after).style} - {Newline.NONE}
     end = "\r" if styles == {Newline.CR} else "\n"
     a, b = _lines(before, end), _lines(after, end)
-    changes = _changes(a, b)
+    changes = stretches(a, b)
     if not changes:
         return Diff("", 0, 0, 0, 0)
     plain = len(styles) == 1 and Newline.MIXED not in styles
@@ -78,7 +78,7 @@ def _lines(text: str, end: str) -> list[str]:
     return lines
 
 
-def _changes(a: Sequence[str], b: Sequence[str]) -> list[Opcode]:
+def stretches(a: Sequence[str], b: Sequence[str]) -> list[Opcode]:
     """The changed stretches, in order."""
     shortest = min(len(a), len(b))
     front = next((n for n in range(shortest) if a[n] != b[n]), shortest)
