@@ -294,7 +294,7 @@ def _wears_ours(entry: Entry, now: Stat, facts: Facts) -> bool:
     if made is None or (now.mode, now.uid, now.gid) != (made["mode"], made["uid"], made["gid"]):
         return False
     with entry.open_read() as content:
-        return fact.extended(Attributes.of(now, content.fd)) == facts["wears"]
+        return bool(fact.extended(Attributes.of(now, content.fd)) == facts["wears"])
 
 
 def _now(entry: Entry) -> Stat | None:
