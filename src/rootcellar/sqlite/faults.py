@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import apsw
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _MESSAGE_CHARS_MAX: Final = 400  # SQLite quotes a malformed schema whole: megabytes
 _NEAREST_MAX: Final = 3
+_ALL_TABLES_MAX: Final = 200
 _MISSING: Final = re.compile(r"no such (table|column|function|index|view|trigger|collation sequence|module): (.+)")
 _NO_COLUMN_IN: Final = re.compile(r"table (\S+) has no column named (.+)")
 _NEAR: Final = re.compile(r'near "(.+)": syntax error', re.DOTALL)
@@ -52,7 +54,7 @@ def refusal(  # noqa: PLR0911 - a table of answers
         return errors.Constraint(f"{said}", "nothing was changed: mend the values and try again")
     if isinstance(error, apsw.BindingsError | apsw.MismatchError | apsw.RangeError):
         return errors.BadArgument(
-            f"the parameters do not fit the statement: {_bindings(said)}",
+            f"the parameters do not fit the statement: {_bindings(said).rstrip('.')}",
             "give one value for each `?`, or an object with each `:name`",
         )
     if isinstance(error, apsw.CorruptError) and "schema" in said:
@@ -86,7 +88,7 @@ def _bad_sql(error: apsw.Error, said: str, sql: str, connection: Connection | No
     if said == "incomplete input":
         where, hint = " (the statement ends too early)", "finish it"
     else:
-        hint = _nearest(said, connection) if connection is not None else ""
+        hint = _nearest(said, sql, connection) if connection is not None else ""
     return errors.BadSql(
         f"SQLite says: {said}{where}", hint or "mend the statement; `describe_database` shows the tables"
     )
@@ -113,7 +115,7 @@ def _place(sql: str, start: int) -> str:
     return f"line {line}, column {column}" + (f", before `{rest}`" if rest.strip() else "")
 
 
-def _nearest(said: str, connection: Connection) -> str:
+def _nearest(said: str, sql: str, connection: Connection) -> str:
     """The names that the missing one may have meant."""
     missing, no_column = _MISSING.fullmatch(said), _NO_COLUMN_IN.fullmatch(said)
     try:
@@ -126,18 +128,23 @@ def _nearest(said: str, connection: Connection) -> str:
         if missing and missing.group(1) == "column":
             read = tuple(dict.fromkeys(f.first for f in connection.facts if f.act == "READ" and f.first))
             wanted = missing.group(2)
-            return _offer(wanted.rsplit(".", 1)[-1], _columns(connection, read or _all_tables(connection)), "columns")
+            return _offer(
+                wanted.rsplit(".", 1)[-1], _columns(connection, read or _mentioned(connection, sql)), "columns"
+            )
         if no_column:
             return _offer(no_column.group(2), _columns(connection, (no_column.group(1),)), "columns")
         if missing and missing.group(1) == "function":
             return _offer(missing.group(2), _names(connection, "SELECT DISTINCT name FROM pragma_function_list"), "")
-    except apsw.Error:
+    except (apsw.Error, UnicodeDecodeError):
         return ""
     return ""
 
 
-def _all_tables(connection: Connection) -> tuple[str, ...]:
-    return _names(connection, "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') LIMIT 200")
+def _mentioned(connection: Connection, sql: str) -> tuple[str, ...]:
+    """The tables that the statement names; all of them where it names none."""
+    known = _names(connection, "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') LIMIT 2000")
+    words = {lexer.unquoted(token.text).casefold() for token in lexer.tokens(sql)}
+    return tuple(name for name in known if name.casefold() in words) or known[:_ALL_TABLES_MAX]
 
 
 def _names(connection: Connection, sql: str) -> tuple[str, ...]:
@@ -147,8 +154,9 @@ def _names(connection: Connection, sql: str) -> tuple[str, ...]:
 def _columns(connection: Connection, tables: tuple[str, ...]) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for table in tables:
-        for (name,) in connection.ours("SELECT name FROM pragma_table_xinfo(?) WHERE hidden <> 1", (table,)):
-            found[str(name)] = None
+        with suppress(apsw.SQLError):  # a view of tables that are gone
+            for (name,) in connection.ours("SELECT name FROM pragma_table_xinfo(?) WHERE hidden <> 1", (table,)):
+                found[str(name)] = None
     return tuple(found)
 
 

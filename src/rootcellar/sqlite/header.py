@@ -27,6 +27,10 @@ _NEWEST_SCHEMA: Final = 4
 _PAGES_MAX: Final = 200
 _TABLES_MAX: Final = 10_000
 _INNER, _LEAF = 5, 13
+_CODINGS: Final = {2: "utf-16-le", 3: "utf-16-be"}
+_INNER_TABLES: Final = (
+    "_data", "_idx", "_content", "_docsize", "_config", "_segments", "_segdir", "_stat", "_node", "_parent", "_rowid",
+)  # fmt: skip
 
 
 class Sort(Enum):
@@ -97,10 +101,19 @@ def tables(read_at: Callable[[int, int], bytes], header: Header) -> tuple[str, .
                     break
     except (IndexError, struct.error, UnicodeDecodeError):
         return None
-    return tuple(found)
+    names = set(found)
+    return tuple(name for name in found if not (set(_owners(name)) & names))
+
+
+def _owners(name: str) -> Iterator[str]:
+    """The full-text table or R-tree that this would be an inner table of."""
+    for ending in _INNER_TABLES:
+        if name.endswith(ending):
+            yield name.removesuffix(ending)
 
 
 def _schema(read_at: Callable[[int, int], bytes], page_size: int) -> Iterator[tuple[str, str]]:
+    coding = _CODINGS.get(_u32(read_at(0, _HEADER_BYTES), 56), "utf-8")
     waiting: list[int] = [1]
     seen: set[int] = set()
     while waiting and len(seen) < _PAGES_MAX:
@@ -117,10 +130,10 @@ def _schema(read_at: Callable[[int, int], bytes], page_size: int) -> Iterator[tu
             waiting.append(_u32(page, at + 8))
             waiting += [_u32(page, pointer) for pointer in pointers]
         elif kind == _LEAF:
-            yield from (_record(page, pointer) for pointer in pointers)
+            yield from (_record(page, pointer, coding) for pointer in pointers)
 
 
-def _record(page: bytes, at: int) -> tuple[str, str]:
+def _record(page: bytes, at: int, coding: str) -> tuple[str, str]:
     """The type and the name of one schema row: the first two texts of the record."""
     _, at = _varint(page, at)
     _, at = _varint(page, at)
@@ -129,8 +142,8 @@ def _record(page: bytes, at: int) -> tuple[str, str]:
     name_code, _ = _varint(page, second)
     start = at + size
     type_bytes, name_bytes = (type_code - 13) // 2, (name_code - 13) // 2
-    kind = page[start : start + type_bytes].decode("utf-8")
-    return kind, page[start + type_bytes : start + type_bytes + name_bytes].decode("utf-8")
+    kind = page[start : start + type_bytes].decode(coding)
+    return kind, page[start + type_bytes : start + type_bytes + name_bytes].decode(coding)
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

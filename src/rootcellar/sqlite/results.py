@@ -20,7 +20,7 @@ class Plan:
 
     def text(self) -> str:
         """The tree, then the hints."""
-        return "\n".join([*self.lines, *(f"hint: {hint}" for hint in self.hints)])
+        return "\n".join([*self.lines, *(f"hint: {hint}" for hint in self.hints)]) or "Nothing is looked up for it"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -79,8 +80,9 @@ async def describe(session: Session, request: Json) -> Json:
         name, lines = await session.do("describe", told)
         if name and samples:
             sql, budget = f"SELECT * FROM {lexer.quoted(name)}", Budget(samples, limits.ANSWER_CHARS_MAX // 4)
-            rows = await reading.fetch(session, sql, (), budget)
-            lines += [header(rows.names), *rows.lines]
+            with suppress(apsw.SQLError):  # a view of tables that are gone: said above
+                rows = await reading.fetch(session, sql, (), budget)
+                lines += [header(rows.names), *rows.lines]
         return {"text": "\n".join(lines)}
 
     return await session.read(described)
@@ -103,7 +105,7 @@ def _all(connection: Connection, database: str) -> list[str]:
     triggers = _triggers(connection)
     for table in tables:
         lines.append(_heading(table))
-        lines += [f"  {text}" for text in _details(connection, table, triggers[table.name])]
+        lines += _told(connection, table, triggers[table.name])
     return lines
 
 
@@ -116,7 +118,7 @@ def _one(connection: Connection, database: str, name: str) -> tuple[str, list[st
     if table.kind != "view":
         _count(connection, [table])
     lines = [_heading(table)]
-    lines += [f"  {text}" for text in _details(connection, table, _triggers(connection)[table.name])]
+    lines += _told(connection, table, _triggers(connection)[table.name])
     sql = _ask(connection, "SELECT sql FROM sqlite_schema WHERE name = ? AND type IN ('table', 'view')", (table.name,))
     if sql and sql[0][0]:
         lines.append(str(sql[0][0])[:_SQL_CHARS_MAX])
@@ -241,6 +243,17 @@ def _triggers(connection: Connection) -> defaultdict[str, list[str]]:
         when = " ".join(str(sql).split("BEGIN")[0].split()[2:])[:120] if sql else ""
         found[str(table)].append(f"trigger {when or name}")
     return found
+
+
+def _told(connection: Connection, table: Table, triggers: list[str]) -> list[str]:
+    """What there is to tell of it, indented; a view of tables that are gone says so."""
+    try:
+        lines = _details(connection, table, triggers)
+    except apsw.InterruptError:
+        raise
+    except apsw.Error as error:
+        lines = [f"unreadable: {str(error)[:200]}"]
+    return [f"  {text}" for text in lines]
 
 
 def _details(connection: Connection, table: Table, triggers: list[str]) -> list[str]:

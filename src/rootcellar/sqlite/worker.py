@@ -64,6 +64,7 @@ _TALKING_VERBS: Final[dict[str, Callable[..., Awaitable[Json]]]] = {
     "copy": care.copy,
     "rekey": rekeying.rekey,
 }
+_ODD: Final = (UnicodeError, KeyError, TypeError, ValueError, OverflowError, RecursionError, OSError)
 _READ_BYTES: Final = 1 << 18
 _EXIT_S: Final = 0.5
 
@@ -197,10 +198,8 @@ class Worker:
             if self._talk.stopped:
                 raise self._why_stopped(request) from None
             raise faults.refusal(error, session.name, str(request.get("sql", "")), session.connection) from None
-        except UnicodeEncodeError:
-            raise errors.BadArgument("the text holds lone surrogates", "send text that UTF-8 can hold") from None
-        except OSError as error:
-            raise errors.Failed(f"reading `{session.name}` failed: {error.strerror}", "try again") from None
+        except _ODD as error:
+            raise _told_odd(error, session.name) from error
 
     def _why_stopped(self, request: Json) -> errors.Refusal:
         if self._talk.stopped == "time":
@@ -233,6 +232,20 @@ class Worker:
         view = memoryview(data)
         while view:
             view = view[os.write(self._sink, view) :]
+
+
+def _told_odd(error: Exception, name: str) -> errors.Refusal:
+    """What is no fault of SQLite's: bytes that are no text, values that do not fit, a file that cannot be read."""
+    if isinstance(error, UnicodeEncodeError):
+        return errors.BadArgument("the text holds lone surrogates", "send text that UTF-8 can hold")
+    if isinstance(error, UnicodeDecodeError):
+        hint = "select `CAST(column AS BLOB)`, or name the columns with `AS`"
+        return errors.NotText(f"`{name}` holds text, or names, that are not UTF-8", hint)
+    if isinstance(error, KeyError):
+        return errors.BadArgument(f"`params` has no value for {error}", "send one for each name")
+    if isinstance(error, OSError):
+        return errors.Failed(f"reading `{name}` failed: {error.strerror}", "try again")
+    return errors.Failed(f"the database cannot do that: {str(error)[:200]}", "ask it another way")
 
 
 def _told(error: errors.Refusal) -> Json:
