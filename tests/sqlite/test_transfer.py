@@ -97,7 +97,7 @@ REFUSED = [
     ("in.csv", b"", errors.BadArgument, "no rows"),
     ("in.csv", b'id,v\n1,"never ends\n', errors.NotText, "line"),
     ("in.json", b'{"id": 1}', errors.BadArgument, "no list"),
-    ("in.jsonl", b'{"id": 1}\n{"id": \n', errors.NotText, "line 2"),
+    ("in.jsonl", b'{"id": 1}\n{"id": \n', errors.Constraint, "line 2: not JSON"),
     ("in.jsonl", b"1\n2\n", errors.BadArgument, "no JSON objects"),
 ]
 

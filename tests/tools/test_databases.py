@@ -142,3 +142,16 @@ def test_the_tools_of_databases_are_few_and_small() -> None:
     sizes = [len(json.dumps(tool.spec(), separators=(",", ":"))) + 1 for tool in DATABASES.tools]
     assert len(sizes) <= 8
     assert sum(sizes) <= 4_500
+
+
+def test_a_new_database_that_came_to_nothing_leaves_no_file(host: Host, root: Path) -> None:
+    name = f"{host.era}-fresh.db"
+    host.refusal("change_database", database=name, sql="CREATE TABLE t (", create=True)
+    assert not (root / name).exists()
+    host.text("change_database", database=name, sql="CREATE TABLE t (x)", create=True, dry_run=True)
+    assert not (root / name).exists()
+    (root / name).touch()
+    host.refusal("change_database", database=name, sql="CREATE TABLE t (", create=True)
+    assert (root / name).read_bytes() == b""
+    host.text("change_database", database=name, sql="CREATE TABLE t (x)", create=True)
+    assert host.refusal("import_table", database=name, path="x.csv", table="")[0] == "argument"

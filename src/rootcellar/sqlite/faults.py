@@ -126,11 +126,8 @@ def _nearest(said: str, sql: str, connection: Connection) -> str:
                 "tables",
             )
         if missing and missing.group(1) == "column":
-            read = tuple(dict.fromkeys(f.first for f in connection.facts if f.act == "READ" and f.first))
             wanted = missing.group(2)
-            return _offer(
-                wanted.rsplit(".", 1)[-1], _columns(connection, read or _mentioned(connection, sql)), "columns"
-            )
+            return _offer(wanted.rsplit(".", 1)[-1], _columns(connection, _mentioned(connection, sql)), "columns")
         if no_column:
             return _offer(no_column.group(2), _columns(connection, (no_column.group(1),)), "columns")
         if missing and missing.group(1) == "function":

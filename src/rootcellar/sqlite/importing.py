@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from rootcellar.sqlite.talk import Talk
     from rootcellar.sqlite.wire import Json
 
-_DELIMITERS: Final = {"csv": ",", "tsv": "\t"}
 _NUMERIC: Final = ("INT", "REAL", "FLOA", "DOUB", "NUM", "DEC", "BOOL", "DATE")
 
 
@@ -201,8 +200,11 @@ def _load(load: Load, request: Json, talk: Talk) -> None:
 def _batches(load: Load, request: Json, talk: Talk) -> Iterator[Batch]:
     """Batches whose columns the table has been made or matched for."""
     pieces = tabular.texts(talk.chunks())
-    if request["format"] in _DELIMITERS:
-        batches = tabular.separated(pieces, _DELIMITERS[request["format"]])
+    if request["format"] in ("csv", "tsv"):
+        delimiter = "\t"
+        if request["format"] == "csv":
+            delimiter, pieces = tabular.delimiter_of(pieces)
+        batches = tabular.separated(pieces, delimiter)
         first = next(batches, None)
         if first is None:
             return
@@ -231,7 +233,8 @@ def _of_objects(load: Load, values: Iterator[tuple[int, Any]], as_text: set[str]
         for number, value in batch:
             if not isinstance(value, dict) or not value.keys() <= set(load.columns):
                 extra = next(iter(value.keys() - set(load.columns)), "") if isinstance(value, dict) else ""
-                load._is_bad(number, f"no column `{extra}`" if extra else "no object")  # noqa: SLF001 - same module
+                why = value if isinstance(value, tabular.Broken) else f"no column `{extra}`" if extra else "no object"
+                load._is_bad(number, why)  # noqa: SLF001 - same module
                 continue
             rows.append([tabular.flat(value.get(name)) for name in load.columns])
             lines.append(number)

@@ -221,18 +221,23 @@ class Pool:
                 self._calm_at = now + _CALM_S
             calm = now >= self._calm_at
             with suppress(queue.Empty):
-                errand = self._errands.get(timeout=_CALM_S if calm else _TICK_S)
-                if errand is not None:
-                    act, answer = errand
-                    try:
-                        answer.put(act())
-                    except OSError as error:
-                        answer.put(error)
+                self._run(self._errands.get(timeout=_CALM_S if calm else _TICK_S))
             if self._closed and not self._watched:
+                with suppress(queue.Empty):
+                    while True:
+                        self._run(self._errands.get_nowait())
                 return
             self._watch()
             self._reap()
             self._bury()
+
+    def _run(self, errand: tuple[Callable[[], Any], queue.SimpleQueue[Any]] | None) -> None:
+        if errand is not None:
+            act, answer = errand
+            try:
+                answer.put(act())
+            except OSError as error:
+                answer.put(error)
 
     def _watch(self) -> None:
         now = time.monotonic()
@@ -275,5 +280,11 @@ class Pool:
                 self._ending.remove((worker, until))
 
     def _make_spare(self) -> None:
-        if not self._spare and not self._closed:
-            self._spare.append(start())
+        if self._spare or self._closed:
+            return
+        spare = start()
+        with self._changed:
+            if not self._closed:
+                self._spare.append(spare)
+                return
+        self._end(spare)

@@ -40,6 +40,12 @@ class Batch:
     lines: Sequence[int]
 
 
+class Broken(str):
+    """A line that is no JSON, and why."""
+
+    __slots__ = ()
+
+
 def texts(chunks: Iterable[bytes]) -> Iterator[str]:
     """The text of the bytes, in pieces; NotText where they are none."""
     source = iter(chunks)
@@ -92,6 +98,14 @@ def separated(pieces: Iterable[str], delimiter: str) -> Iterator[Batch]:
         yield Batch(rows, lines)
 
 
+def delimiter_of(pieces: Iterator[str]) -> tuple[str, Iterator[str]]:
+    """What separates the cells of a CSV file whose first line has no comma, and the pieces still to come."""
+    first = next(pieces, "")
+    line = first.partition("\n")[0]
+    found = "," if "," in line else next((sign for sign in ";\t|" if sign in line), ",")
+    return found, itertools.chain((first,), pieces)
+
+
 def _pieces(pieces: Iterable[str]) -> Iterator[list[str]]:
     rest = ""
     for piece in pieces:
@@ -116,7 +130,10 @@ def objects(pieces: Iterable[str], *, lines: bool) -> Iterator[tuple[int, Any]]:
     if lines:
         for number, text in enumerate(text_lines(pieces), 1):
             if text.strip():
-                yield number, _json(text, f"line {number}")
+                try:
+                    yield number, _json(text, "")
+                except errors.NotText as broken:
+                    yield number, Broken(broken.message.removeprefix("is "))
         return
     whole, size = [], 0
     for piece in pieces:
@@ -134,7 +151,7 @@ def _json(text: str, where: str) -> Any:  # noqa: ANN401 - JSON has no common ty
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise errors.NotText(f"{where} is not JSON: {str(error)[:100]}", "mend it and import again") from error
+        raise errors.NotText(f"{where} is not JSON: {str(error)[:100]}".strip(), "mend it and import again") from error
 
 
 def columns_of(values: Sequence[Any]) -> tuple[str, ...]:
@@ -178,11 +195,14 @@ def fits(column: Sequence[str], kind: str) -> bool:
 
 
 def is_header(rows: list[list[str]]) -> bool:
-    """Whether the first row names the columns: all different, none empty, none a number."""
-    names = rows[0]
-    if not names or len({name.strip().casefold() for name in names}) != len(names):
+    """Whether the first row names the columns: no number among them, and all different or above numbers."""
+    names = [name.strip() for name in rows[0]]
+    if not any(names) or any(type_of([name]) != "TEXT" for name in names):
         return False
-    return all(name.strip() and type_of([name.strip()]) == "TEXT" for name in names)
+    if all(names) and len({name.casefold() for name in names}) == len(names):
+        return True
+    columns = list(zip(*(row for row in rows[1:] if len(row) == len(names)), strict=True))
+    return any(name and type_of(column) != "TEXT" for name, column in zip(names, columns, strict=False))
 
 
 def distinct(names: Sequence[str]) -> tuple[str, ...]:

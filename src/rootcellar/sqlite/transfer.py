@@ -52,7 +52,8 @@ def format_of(name: str, wanted: str) -> str:
     found = wanted or FORMATS.get("." + name.lower().rpartition(".")[2], "")
     if not found:
         raise errors.BadArgument(
-            f"the name `{name}` does not tell its format", "name it, or say `format`: csv, tsv, json, jsonl"
+            f"the name `{name}` does not tell its format",
+            "give it an ending: .csv, .tsv, .json, .jsonl (an export also takes `format`)",
         )
     return found
 
@@ -62,7 +63,7 @@ def import_file(ask: Asking, source: Entry, wanted: Import) -> Imported:
 
     The worker names no column when rows cannot tell the change: then it is done again with the whole file kept.
     """
-    form = format_of(source.name, wanted.form)
+    form = format_of(source.name, wanted.form or _looked_at(source))
     if form not in ("csv", "tsv", "json", "jsonl"):
         raise errors.BadArgument(f"`{form}` cannot be imported", "import CSV, TSV, JSON or JSON Lines")
     as_text: set[str] = set()
@@ -83,6 +84,15 @@ def import_file(ask: Asking, source: Entry, wanted: Import) -> Imported:
             as_text |= set(told["again"])
             whole = whole or not told["again"]
     raise errors.BadArgument("the columns' types could not be settled", "make the table first, then import into it")
+
+
+def _looked_at(source: Entry) -> str:
+    """The format of a text file whose name does not tell it, by its first character."""
+    if "." in source.name and not source.name.lower().endswith((".txt", ".dat", ".data")):
+        return ""
+    with source.open_read() as content:
+        start = content.read_at(0, 512).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    return {b"[": "json", b"{": "jsonl"}.get(start, "csv")
 
 
 def _feed(content: Content) -> Callable[[], bytes]:

@@ -5,13 +5,15 @@ A call only waits for its worker, so these tools have a lane of their own: slow 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, WithJsonSchema
 
 from rootcellar import limits
-from rootcellar.confine import Lane
-from rootcellar.errors import BadArgument, NotText, TooLarge
+from rootcellar.confine import Entry, Lane
+from rootcellar.errors import BadArgument, NotFound, NotText, Refusal, TooLarge
 from rootcellar.policy import Effect
 from rootcellar.sqlite import Database, Databases, Import, Page, Query, Run
 from rootcellar.text import media
@@ -113,8 +115,26 @@ def change_database(
     """Run a statement or script in one transaction, all or nothing. dry_run tells what it would change and takes it
     back. create makes a new database."""
     entry = call.roots.entry(database)
-    opened = _OPEN.create(entry, call.cancel) if create else _OPEN.open(entry, call.cancel)
-    return Said(text=opened.change(sql, _bound(params), Run.DRY if dry_run else Run.KEEP).text())
+    run = Run.DRY if dry_run else Run.KEEP
+    if not create:
+        return Said(text=_OPEN.open(entry, call.cancel).change(sql, _bound(params), run).text())
+    with _nothing_left_empty(entry):
+        return Said(text=_OPEN.create(entry, call.cancel).change(sql, _bound(params), run).text())
+
+
+@contextmanager
+def _nothing_left_empty(entry: Entry) -> Iterator[None]:
+    """A new file that stayed empty (a dry run, a script that failed) is taken away again; one found empty stays."""
+    was_there = False
+    with suppress(NotFound):
+        entry.stat()
+        was_there = True
+    try:
+        yield
+    finally:
+        with suppress(Refusal):
+            if not was_there and not entry.stat().size:
+                entry.remove()
 
 
 @DATABASES.tool("Import a table", Effect.WRITE, Lane.DATABASE)
@@ -127,6 +147,8 @@ def import_table(
     skip_bad: Annotated[bool, Field(description="leave bad rows out, not refuse all")] = False,
 ) -> Said:
     """Put the rows of a CSV, TSV, JSON or JSONL file into a table, made if missing."""
+    if not table:
+        raise BadArgument("`table` is empty", "name the table that gets the rows")
     wanted = Import(table=table, skip_bad=skip_bad)
     return Said(text=_opened(call, database).import_file(call.roots.entry(path), wanted, call.progress).text())
 
