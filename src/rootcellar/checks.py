@@ -20,7 +20,7 @@ from typing import Any
 from rootcellar import __version__, ours
 from rootcellar.errors import NoKeychain, Refusal
 
-SQLITE_MIN = (3, 53, 2)  # older ones have known holes that a crafted database reaches
+SQLITE_MIN = (3, 54, 0)  # older ones have known holes that a crafted database reaches
 ROOM_BYTES_MIN = 256 << 20  # what undo may want of the disk on a busy day
 AGAIN = "install rootcellar again"
 
@@ -124,7 +124,9 @@ def sqlite() -> Told:
     version = str(apsw.sqlitelibversion())
     if tuple(map(int, version.split("."))) < SQLITE_MIN:
         return Told("SQLite", Level.BAD, f"{version} has known holes", AGAIN)
-    return Told("SQLite", Level.GOOD, version)
+    support = importlib.import_module("rootcellar.confine._landlock").support()
+    fence = "its workers reach one folder each" if support.abi else f"its workers are not fenced in: {support.why_not}"
+    return Told("SQLite", Level.GOOD, f"{version}; {fence}")
 
 
 def worker() -> Told:

@@ -14,7 +14,7 @@ import pytest
 from rootcellar import errors
 from rootcellar.confine import Lane, _landlock
 from rootcellar.confine.pool import Pools
-from rootcellar.sqlite import Databases, Import, Query, command_line
+from rootcellar.sqlite import Databases, Import, Query, command_line, process
 from rootcellar.sqlite.engine import LIBRARY_MIN, library_version
 from sqlite.dbyard import ONE_OPCODE, Yard
 
@@ -134,3 +134,31 @@ def test_a_thread_behind_the_wall_can_use_databases(yard: Yard) -> None:
     finally:
         pools.end()
         databases.close()
+
+
+NO_LANDLOCK = """
+import sys
+from rootcellar.confine import _landlock
+def refuse(allowances): raise OSError(38, "Landlock is switched off here")
+_landlock.restrict_this_thread = refuse
+from rootcellar.sqlite.worker import main
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="has a fence elsewhere on no system")
+def test_a_worker_that_could_not_be_fenced_in_says_why(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "command_line", lambda: [sys.executable, "-c", NO_LANDLOCK])
+    yard.music()
+    databases = Databases()
+    try:
+        assert databases.open(yard.entry("music.db")).check().ok
+        assert "Landlock is switched off here" in databases.pool.unfenced
+    finally:
+        databases.close()
+
+
+def test_a_worker_that_is_fenced_in_has_nothing_to_say(yard: Yard) -> None:
+    yard.music()
+    assert yard.open("music.db").check().ok
+    assert not (yard.databases.pool.unfenced and _landlock.support().abi)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from rootcellar import errors, limits
 from rootcellar.sqlite.process import Cancel, Worker, start
 from rootcellar.sqlite.wire import Json
+from rootcellar.telemetry import LOG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,6 +48,7 @@ class Pool:
     """All workers of this server. Make it on the main thread, before any thread is fenced."""
 
     def __init__(self) -> None:
+        self.unfenced = ""  # why the last worker could not give up all other files; empty when it did
         self._changed = threading.Condition()
         self._idle: dict[object, list[Worker]] = {}
         self._working: dict[object, int] = {}
@@ -69,7 +71,7 @@ class Pool:
         try:
             if worker.key != key:
                 with self.watched(worker, limits.QUERY_S, cancel):
-                    worker.ask(stand)
+                    self._note(str(worker.ask(stand).get("fence", "")))
                 worker.key = key
             yield worker
         except BaseException:
@@ -131,6 +133,12 @@ class Pool:
             raise
         self._errands.put((self._make_spare, queue.SimpleQueue()))
         return worker
+
+    def _note(self, unfenced: str) -> None:
+        """Say once in the log that workers stand unfenced; whoever checks a database is told too."""
+        if unfenced and not self.unfenced:
+            LOG.warning("database workers are not fenced in: %s", unfenced)
+        self.unfenced = unfenced
 
     def _queue_up(self, key: object) -> None:
         """One database holds no more callers than it may: others' calls need threads too. With the lock."""

@@ -73,7 +73,10 @@ def describe_database(
     """See the schema: tables, columns, keys, indexes, row counts; of one `table` also its SQL and sample rows. Do it
     before querying."""
     opened = _opened(call, database)
-    return Said(text=opened.check().text() if check else opened.describe(table, samples))
+    if not check:
+        return Said(text=opened.describe(table, samples))
+    told, unfenced = opened.check().text(), _OPEN.pool.unfenced
+    return Said(text=told, note=f"[its worker is not fenced in: {unfenced}]" if unfenced else "")
 
 
 @DATABASES.tool("Query a database", Effect.READ, Lane.DATABASE)
