@@ -22,6 +22,7 @@ import apsw
 
 from rootcellar import errors, limits
 from rootcellar.sqlite import lexer
+from rootcellar.sqlite.acts import Act, Done
 from rootcellar.sqlite.rows import lines
 from rootcellar.sqlite.statement import ACTS, Fact, Profile, refusal_of
 from rootcellar.sqlite.wire import Cell
@@ -70,35 +71,6 @@ def harden(raw: apsw.Connection) -> None:
         raw.config(number, value)
     for setting in _SETTINGS:
         raw.execute(f"PRAGMA {setting}").fetchall()
-
-
-class Act(str):
-    """Work of several steps on aiosqlite's thread, given to it where it takes SQL: one hop, not many."""
-
-    __slots__ = ("_act",)
-    _act: Callable[[Connection], object]
-
-    @classmethod
-    def of(cls, name: str, act: Callable[[Connection], object]) -> Act:
-        """A named act."""
-        made = cls(name)
-        made._act = act
-        return made
-
-    def done(self, connection: Connection) -> Done:
-        """Act now."""
-        return Done(self._act(connection))
-
-
-class Done:
-    """What an act came to, as the only row of a cursor."""
-
-    def __init__(self, result: object) -> None:
-        self._result = result
-
-    def fetchall(self) -> list[object]:
-        """The result, alone."""
-        return [self._result]
 
 
 def _weight(row: Sequence[Cell]) -> int:
@@ -296,6 +268,8 @@ class Cursor:
         if not lexer.is_blank(self._sql[len(text) :]):
             raise errors.Forbidden("more than one statement was given", "send one statement at a time")
         if self._connection.profile is Profile.READ and not (traced.is_readonly or self._is_pragma()):
+            if lexer.first_keyword(text) == "VACUUM":
+                raise errors.Forbidden("`VACUUM` would write the file anew, or another one", "use `backup_database`")
             raise errors.Forbidden("the statement would change the database", "use `change_database` for changes")
         self._has_begun = traced.has_vdbe
         self.names = tuple(name for name, _type in traced.get_description()) if traced.has_vdbe else ()

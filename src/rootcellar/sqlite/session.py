@@ -11,8 +11,9 @@ import apsw
 
 from rootcellar import errors, limits
 from rootcellar.sqlite import faults, ground
+from rootcellar.sqlite.acts import Act
 from rootcellar.sqlite.connect import Opening, Way, connect, past_of, tidy, way_now
-from rootcellar.sqlite.engine import Act, Budget, Connection, Fetched
+from rootcellar.sqlite.engine import Budget, Connection, Fetched
 from rootcellar.sqlite.statement import Profile
 
 if TYPE_CHECKING:
