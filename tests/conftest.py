@@ -26,6 +26,7 @@ SLOW = {
         "test_faults",
         "test_fixtures",
         "test_install",
+        "test_odd_configs",
         "test_properties",
         "test_proving",
         "test_setup_cli",

@@ -212,16 +212,18 @@ def _put(scrap: str, reading: Reading) -> None:
     except OSError:  # a file system without links
         os.rename(scrap, reading.real)
         return
-    os.unlink(scrap)
+    with contextlib.suppress(OSError):  # it is done: what cannot be tidied now is swept by the next holder of the lock
+        os.unlink(scrap)
 
 
 def _flush_directory(directory: str) -> None:
     if os.name == "posix":
-        fd = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        with contextlib.suppress(OSError):  # the new file stands, whatever the disk says of its directory
+            fd = os.open(directory, os.O_RDONLY)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
 
 
 def remove(reading: Reading) -> None:

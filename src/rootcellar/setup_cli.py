@@ -36,6 +36,7 @@ from rootcellar.setup_steps import (
     Site,
     by_bundle,
     do_all,
+    others_left,
     plan_all,
     repair_jobs,
     report_hosts,
@@ -185,6 +186,8 @@ def _uninstall(chosen: argparse.Namespace, machine: Machine, records: Records) -
             place = Place(host_named(record.host), Scope(record.scope), record.path)
             if not any(isinstance(job, Job) and job.place.path == place.path for job in jobs):
                 jobs.append(Job(place, chosen.name, None, foreign))
+    if not (chosen.host or chosen.file or chosen.project):
+        jobs += others_left(present(machine), chosen.name, machine, records)
     jobs.sort(key=lambda job: HOSTS.index(job.place.host if isinstance(job, Job) else job.host))
     return _planned_and_done(chosen, jobs, records, "")
 

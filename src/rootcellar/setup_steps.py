@@ -240,6 +240,17 @@ def repair_jobs(records: Records, wanted: set[str], command: str) -> Iterator[Jo
         yield Job(place, record.name, launch_like(record, command), Foreign.LEAVE, Says.YES)
 
 
+def others_left(hosts: Iterable[Host], name: str, machine: Machine, records: Records) -> Iterator[Outcome]:
+    """Entries of our name that we have no record of, and that therefore stay."""
+    for host in hosts:
+        for place in user_files(host, machine):
+            finding = inspected(place, name, records) if isinstance(place, Place) else None
+            if finding is not None and finding.state is State.FOREIGN:
+                hint = f"`rootcellar uninstall --host {host.id} --take-over` removes it"
+                details = tuple(said for said in (finding.why, hint) if said)
+                yield Outcome(host, finding.place.path, "left: not ours", details=details)
+
+
 def report_hosts(places: Iterable[Place | Outcome], name: str, machine: Machine, records: Records) -> list[Outcome]:
     """Our entry in every one of these files, as it is now."""
     found: list[Outcome] = []

@@ -36,7 +36,8 @@ for line in sys.stdin:
 RUN = """\
 import os, sys
 import platformdirs.unix
-from rootcellar import cli, doctor, setup_cli, setup_page, update_cli
+from rootcellar import cli, doctor
+cli._parser(serving=False)
 if "AS_USER" in os.environ:  # the interpreter itself may be where only root can read
     os.setuid(int(os.environ["AS_USER"]))
 code = cli.main()

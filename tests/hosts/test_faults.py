@@ -32,6 +32,65 @@ sys.addaudithook(hook)
 """
 
 
+# The same gaps, each met by an error of the system instead.
+FAILED = """\
+import os, sys
+left, number, writing = [int(os.environ["FAIL_AT"])], int(os.environ["FAIL_WITH"]), os.O_WRONLY | os.O_RDWR | os.O_CREAT
+def hook(event, arguments):
+    path = arguments[0] if arguments and isinstance(arguments[0], str) else ""
+    writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & writing and ".pyc" not in path
+    if writes or event in {"os.rename", "os.mkdir", "os.remove", "os.chmod", "os.chown", "os.link"}:
+        left[0] -= 1
+        if left[0] == 0:
+            os.write(2, b"failed here")
+            raise OSError(number, os.strerror(number), path)
+sys.addaudithook(hook)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(errno.ENOSPC, id="ENOSPC"),
+        pytest.param(errno.EACCES, id="EACCES", marks=pytest.mark.full),
+        pytest.param(errno.EIO, id="EIO", marks=pytest.mark.full),
+    ],
+)
+@pytest.mark.parametrize("before", [None, b'{\r\n\t"mcpServers": {}, // keep\r\n}'], ids=["missing", "there"])
+@pytest.mark.parametrize("command", ["install", "uninstall"])
+def test_an_error_at_any_step_is_a_refusal_and_leaves_the_old_file_or_the_new(
+    home: Home, number: int, before: bytes | None, command: str
+) -> None:
+    if before is not None:
+        home.write(CONFIG, before)
+    file, start = home.path / CONFIG, _settled(home)
+    home.install("--host", "cursor")
+    after = file.read_bytes()
+    words = ["--no-proof", "--command", str(home.program)] if command == "install" else []
+    for step in range(1, 200):
+        home.uninstall() if command == "install" else home.install("--host", "cursor")
+        fault = {"FAIL_AT": str(step), "FAIL_WITH": str(number)}
+        done = home.run_apart(command, *WORDS, *words, code=FAILED + RUN, env=fault)
+        now = file.read_bytes() if file.exists() else None
+        assert now in {before, after}, step
+        assert done.code in {0, 1}, (step, done)
+        assert "Traceback" not in done.err, (step, done.err)
+        if done.code:
+            assert done.hosts["cursor"]["status"] == "refused", step
+        else:
+            assert now == (after if command == "install" else before), step
+        assert home.install("--host", "cursor").code == 0
+        assert file.read_bytes() == after
+        assert home.uninstall().code == 0
+        assert (file.read_bytes() if file.exists() else None) == before, step
+        assert _settled(home) == start, step
+        if "failed here" not in done.err:
+            assert step > 4
+            return
+    pytest.fail("it never ended by itself")
+
+
 def _killed_at(home: Home, number: int, *words: str) -> Done:
     return home.run_apart(*words, code=KILLED + RUN, env={"KILL_AT": str(number)})
 

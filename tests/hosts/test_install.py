@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from hosts.homes import Home, nobody, open_to_all, program_at
+from rootcellar import ambient
 
 CONFIG = ".cursor/mcp.json"
 
@@ -277,3 +278,32 @@ def test_a_record_that_was_torn_counts_as_none(home: Home) -> None:
     record.write_bytes(record.read_bytes()[:40])
     assert home.run("hosts", "--json").hosts["cursor"]["status"] == "not ours"
     assert home.install("--host", "cursor").hosts["cursor"]["act"] == "already there"
+
+
+def test_an_entry_without_a_record_is_told_when_all_of_ours_go(home: Home) -> None:
+    file = home.write(CONFIG, before := json.dumps({"mcpServers": {"rootcellar": {"command": "/by/hand"}}}).encode())
+    home.install("--host", "codex")
+    done = home.uninstall()
+    assert (done.code, done.hosts["codex"]["status"], done.hosts["cursor"]["status"]) == (
+        0,
+        "removed",
+        "left: not ours",
+    )
+    assert file.read_bytes() == before
+
+
+def test_a_write_that_fails_after_the_fact_is_still_on_record(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = ambient.replace
+
+    def late(reading: ambient.Reading, data: bytes, *, new_mode: int = 0o600) -> None:
+        write(reading, data, new_mode=new_mode)
+        if reading.path.endswith("mcp.json"):
+            raise OSError(5, "late")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ambient, "replace", late)
+        with pytest.raises(OSError, match="late"):
+            home.install("--host", "cursor")
+    assert home.run("hosts", "--json").hosts["cursor"]["status"] == "ours"
+    home.uninstall()
+    assert not (home.path / CONFIG).exists()

@@ -70,7 +70,9 @@ def _act(step: Step, records: Records) -> None:
         try:
             _write(step)
         except BaseException:
-            if former is not None:
+            if ambient.read(path).data == step.edit.after:
+                pass  # it stands there all the same, and is ours
+            elif former is not None:
                 records.keep(former)
             else:
                 ambient.remove_empty_directories(record.made_directories)
