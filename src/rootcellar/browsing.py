@@ -30,6 +30,13 @@ def opened(url: str) -> bool:
     return any(_ran(words, "") for words in commands(url, os.environ))
 
 
+def opened_file(path: str) -> bool:
+    """Open a file with the application it belongs to; False where none came up."""
+    if sys.platform == "darwin":
+        return _ran(["open", path], "")
+    return opened(path)
+
+
 def commands(url: str, env: Mapping[str, str]) -> list[list[str]]:
     """The command lines to try on Linux, the user's own choice first; none without a display."""
     chosen = [word for word in env.get("BROWSER", "").split(os.pathsep) if word]

@@ -11,18 +11,28 @@ import argparse
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from rootcellar import __version__, ambient, browsing, launching, setup_asking, setup_cli, setup_folders
-from rootcellar.errors import BadArgument, Busy, Refusal, Stale
+from rootcellar import __version__, ambient, browsing, bundles, launching, setup_asking, setup_cli, setup_folders
+from rootcellar.errors import BadArgument, Busy, NotFound, NotOurs, Refusal, Stale
 from rootcellar.hosts.host import NAME, Host, Launch, Machine, Platform, Says, check_launch
 from rootcellar.hosts.places import HOSTS
-from rootcellar.hosts.plan import State, Step
+from rootcellar.hosts.plan import Foreign, State, Step
 from rootcellar.hosts.record import Records
-from rootcellar.hosts.where import Place, host_named
-from rootcellar.setup_steps import Job, Outcome, Site, do_all, launch_like, plan_all, report_hosts, user_files
+from rootcellar.hosts.where import Place, Scope, host_named
+from rootcellar.setup_steps import (
+    Job,
+    Outcome,
+    Site,
+    by_bundle,
+    do_all,
+    launch_like,
+    plan_all,
+    report_hosts,
+    user_files,
+)
 from rootcellar.setup_words import as_text, facts
 
 if TYPE_CHECKING:  # a web server is loaded when there is a page to serve
@@ -87,7 +97,7 @@ class Setup:
 
     def calls(self) -> dict[str, Call]:
         """What the page may call."""
-        calls: tuple[Call, ...] = (self.look, self.browse, self.plan, self.apply, self.progress)
+        calls: tuple[Call, ...] = (self.look, self.browse, self.plan, self.apply, self.progress, self.open_bundle)
         return {call.__name__: call for call in calls}
 
     def look(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,20 +148,51 @@ class Setup:
         launch = Launch(command, _checked(folders), _checked(read_only))
         check_launch(launch)
         everywhere = Says.YES if given.get("everywhere") is True else Says.NO
-        jobs = [job for host in setup_cli.present(self.machine) for job in self._jobs(host, chosen, launch, everywhere)]
+        bolder = set(_texts(given, "take_over"))
+        jobs: list[Job | Outcome] = []
+        for host in setup_cli.present(self.machine):
+            foreign = Foreign.TAKE_OVER if host.id in bolder else Foreign.LEAVE
+            as_chosen = Job(
+                Place(host, Scope.USER, ""), NAME, launch if host.id in chosen else None, foreign, everywhere
+            )
+            jobs += self._jobs(as_chosen)
         planned = plan_all(jobs, self.records)
         self._number += 1
         self._planned = jobs, planned
         changes = sum(isinstance(item, Step) and item.changes for item in planned)
-        return {"plan": self._number, "changes": changes, "items": [facts(item) for item in planned]}
+        items = [self._item(job, item, bolder) for job, item in zip(jobs, planned, strict=True)]
+        return {"plan": self._number, "changes": changes, "items": items}
 
-    def _jobs(self, host: Host, chosen: set[str], launch: Launch, everywhere: Says) -> list[Job | Outcome]:
-        """Install where the host is chosen; take out what is ours where it is not."""
+    def _jobs(self, job: Job) -> list[Job | Outcome]:
+        """The job in every file of its host: install where that was chosen, take out what is ours where it was not."""
+        host = job.place.host
         found = user_files(host, self.machine)
-        if host.id in chosen:
-            return [Job(at, NAME, launch, everywhere=everywhere) if isinstance(at, Place) else at for at in found]
-        ours = [at for at in found if isinstance(at, Place) and self.records.of(at.path, NAME) is not None]
-        return [Job(at, NAME, None) for at in ours]
+        if job.launch is None:
+            ours = [at for at in found if isinstance(at, Place) and self.records.of(at.path, NAME) is not None]
+            return [replace(job, place=at) for at in ours]
+        bundle = bundles.at_hand(launching.running(), self.machine) if self.machine.platform in host.bundles else None
+        if opened := by_bundle(host, self.machine, self.records, bundle):
+            return [opened]
+        return [replace(job, place=at) if isinstance(at, Place) else at for at in found]
+
+    def _item(self, job: Job | Outcome, item: Step | Outcome, bolder: set[str]) -> dict[str, Any]:
+        """What the page shows of one item; an entry of another hand may be replaced where the user says so."""
+        told = facts(item)
+        others = isinstance(job, Job) and isinstance(item, Outcome) and isinstance(item.refusal, NotOurs)
+        if isinstance(job, Job) and (others or job.place.host.id in bolder):
+            [bold] = plan_all([replace(job, foreign=Foreign.TAKE_OVER)], self.records)
+            told["others"] = isinstance(bold, Step)
+        return told
+
+    def open_bundle(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Open the bundle of the plan with the application that takes it, and no other file."""
+        del given
+        found = [item.file for item in self._planned[1] if isinstance(item, Outcome) and item.file.endswith(".mcpb")]
+        if not found:
+            raise NotFound("there is no bundle in this plan", "choose Claude Desktop, and look at the plan again")
+        if not browsing.opened_file(found[0]):
+            raise Refusal(f"`{ambient.shown(found[0])}` could not be opened", "open it by hand, in Claude Desktop")
+        return {}
 
     def apply(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Begin to do the plan that was shown, and no other."""

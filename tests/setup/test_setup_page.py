@@ -11,14 +11,16 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hosts.homes import Home, program_at
-from rootcellar import browsing, limits, setup_folders
+from rootcellar import __version__, browsing, limits, setup_folders
 from rootcellar.errors import Denied, NotFound, Refusal
 from rootcellar.hosts.host import Machine, Platform, Says
 from rootcellar.hosts.record import Records
@@ -56,7 +58,7 @@ BAD_CALLS: dict[str, tuple[str, dict[str, Any], str]] = {
     "a host we do not know": ("plan", {"hosts": ["emacs"]}, "not a host"),
     "hosts that are no list": ("plan", {"hosts": "cursor"}, "no list of names"),
     "hosts that are no names": ("plan", {"hosts": [{}]}, "no list of names"),
-    "a folder that is not there": ("plan", {"hosts": ["cursor"], "folders": ["/nowhere"]}, "is not a folder"),
+    "a folder that is not there": ("plan", {"hosts": ["cursor"], "folders": ["/dev/null/nowhere"]}, "is not a folder"),
     "a file": ("plan", {"hosts": ["cursor"], "folders": ["/etc/passwd"]}, "is not a folder"),
     "the whole disk": ("plan", {"hosts": ["cursor"], "folders": ["/"]}, "cannot be granted"),
     "the system, read-only": ("plan", {"hosts": ["cursor"], "folders_read_only": ["/etc"]}, "cannot be granted"),
@@ -277,3 +279,57 @@ def test_without_a_display_it_asks_in_the_terminal(home: Home) -> None:
     os.close(ours)
     assert b"No browser can be shown here (there is no display), so the questions follow" in said
     assert b"rootcellar" in (home.path / ".cursor/mcp.json").read_bytes()
+
+
+# What others wrote, and the bundle
+
+
+def test_an_entry_that_others_wrote_is_replaced_where_the_person_says_so_and_given_back(
+    home: Home, setup: Setup
+) -> None:
+    data = b'{"mcpServers": {"rootcellar": {"command": "/theirs"}}}'
+    config = home.write(".cursor/mcp.json", data)
+    [item] = setup.plan(_chosen(home, "cursor"))["items"]
+    assert (item["status"], item["others"]) == ("refused", True)
+    plan = setup.plan(_chosen(home, "cursor", take_over=["cursor"]))
+    assert (plan["changes"], plan["items"][0]["others"]) == (1, True)
+    setup.apply({"plan": plan["plan"]})
+    assert setup.ended() is not None
+    assert json.loads(config.read_bytes())["mcpServers"]["rootcellar"]["command"] == str(home.program)
+    assert home.uninstall().code == 0
+    assert json.loads(config.read_bytes()) == json.loads(data)
+
+
+def _bundle(home: Home, name: str = "rootcellar") -> Path:
+    path = home.path / "Downloads" / f"rootcellar-{__version__}.mcpb"
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w") as packed:
+        manifest = {"name": name, "version": __version__, "compatibility": {"platforms": ["darwin"]}}
+        packed.writestr("manifest.json", json.dumps(manifest))
+    return path
+
+
+def test_claude_desktop_is_given_the_bundle_that_is_at_hand(
+    home: Home, setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home.path / "Library/Application Support/Claude").mkdir(parents=True)
+    mac = replace(setup, machine=Machine(Platform.MACOS, str(home.path), home.env))
+    bundle = _bundle(home)
+    plan = mac.plan(_chosen(home, "claude-desktop"))
+    [item] = plan["items"]
+    assert (plan["changes"], item["status"], item["file"]) == (0, "open the bundle", str(bundle))
+    seen = tmp_path / "seen"
+    program_at(tmp_path / "opener/xdg-open", f"import sys; open({str(seen)!r}, 'w').write(sys.argv[1])")
+    monkeypatch.setenv("PATH", str(tmp_path / "opener"))
+    monkeypatch.setenv("DISPLAY", ":0")
+    if sys.platform == "linux":
+        assert mac.open_bundle({}) == {}
+        assert seen.read_text() == str(bundle)
+
+
+def test_nothing_but_the_bundle_of_the_plan_is_opened(home: Home, setup: Setup) -> None:
+    with pytest.raises(NotFound):
+        setup.open_bundle({"path": "/bin/sh"})
+    setup.plan(_chosen(home, "cursor"))
+    with pytest.raises(NotFound):
+        setup.open_bundle({"file": str(_bundle(home))})

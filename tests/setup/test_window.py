@@ -192,6 +192,29 @@ def test_names_that_look_like_markup_are_names(running: Running, window: Browser
     assert "owned" not in window.run("return document.title")
 
 
+def test_an_entry_of_somebody_else_is_replaced_where_the_box_is_ticked(running: Running, window: Browser) -> None:
+    theirs = b'{"mcpServers": {"rootcellar": {"command": "/theirs"}}}'
+    config = running.home.write(".cursor/mcp.json", theirs)
+    window.open(running.url)
+    window.title("Which applications")
+    assert "has an entry that is not ours" in window.text
+    window.run("document.querySelector('input[value=cursor]').click()")  # it is not chosen beforehand
+    window.click("Continue")
+    window.title("Which folders")
+    window.click("Continue")
+    window.title("This is what will change")
+    assert "left alone" in window.text
+    window.click("Replace the entry that is there")
+    window.wait("return document.querySelector('#replace-cursor')?.checked && document.querySelector('.minus')")
+    window.click("Change 3 files")
+    window.title("Done")
+    assert b"/theirs" not in config.read_bytes()
+    window.click("Finish")
+    assert running.end()[0] == 0
+    assert running.home.uninstall().code == 0
+    assert b"/theirs" in config.read_bytes()
+
+
 NAMELESS = """
 const named = (n) => n.getAttribute("aria-label") || (n.labels && n.labels.length && n.labels[0].innerText.trim())
   || n.innerText.trim();

@@ -9,6 +9,7 @@ const LOOK_MS = 300;
 let facts = null; // what `look` said
 let folders = []; // {path, readOnly}
 let plan = null;
+const takeOver = new Set(); // hosts whose entry of another hand is to be replaced
 let stop = () => {};
 
 function make(tag, given = {}, ...children) {
@@ -183,6 +184,33 @@ function drawDiff(text) {
   return make("pre", { className: "diff" }, ...drawn);
 }
 
+const OPENS = "open the bundle";
+
+function replaceChoice(item) {
+  const box = make("input", { type: "checkbox", checked: takeOver.has(item.host), id: `replace-${item.host}` });
+  box.addEventListener("change", () => {
+    if (box.checked) takeOver.add(item.host);
+    else takeOver.delete(item.host);
+    busy($("review"), async () => {
+      await askPlan();
+      $(box.id).focus();
+    });
+  });
+  const words = make("span", { textContent: `Replace the entry that is there. Taking Rootcellar out again gives it back.` });
+  return make("label", { className: "choice small why" }, box, words);
+}
+
+async function askPlan() {
+  plan = await call("plan", {
+    hosts: chosenHosts(),
+    folders: folders.filter((folder) => !folder.readOnly).map((folder) => folder.path),
+    folders_read_only: folders.filter((folder) => folder.readOnly).map((folder) => folder.path),
+    everywhere: !$("everywhere-row").hidden && $("everywhere").checked,
+    take_over: [...takeOver],
+  });
+  drawPlan();
+}
+
 function drawPlan() {
   $("plan").replaceChildren(
     ...plan.items.map((item) => {
@@ -195,7 +223,12 @@ function drawPlan() {
         make("span", { className: refused ? "tag bad" : item.diff ? "tag" : "tag plain", textContent: words }),
       );
       const why = refused && rich("p", "why", `${sentence(item.why)} ${sentence(item.hint)}`);
-      return make("section", { className: "card", "aria-label": item.title }, head, why, item.diff && drawDiff(item.diff));
+      const more = item.status === OPENS && item.details.map((text) => rich("p", "why", sentence(text)));
+      return make(
+        "section",
+        { className: "card", "aria-label": item.title },
+        head, why, ...(more || []), item.others && replaceChoice(item), item.diff && drawDiff(item.diff),
+      );
     }),
   );
   const count = plan.changes;
@@ -225,12 +258,19 @@ function drawRows(rows) {
         "li",
         { className: "row" },
         make("span", { className: "what" }, make("span", { className: "title", textContent: row.title }), ...notes.filter(Boolean).map((text) => rich("span", "note", text))),
+        done && row.status === OPENS && openButton(),
         make("span", { className: refused ? "tag bad" : done ? "tag" : "tag plain", textContent: state }),
       );
     }),
   );
 }
 
+
+function openButton() {
+  const button = make("button", { type: "button", textContent: "Open it" });
+  button.addEventListener("click", () => call("open_bundle").catch(alertOf));
+  return button;
+}
 
 async function follow() {
   const seen = await call("progress");
@@ -265,13 +305,7 @@ $("hosts").addEventListener("submit", (event) => {
 $("folders").addEventListener("submit", (event) => {
   event.preventDefault();
   busy(event.target, async () => {
-    plan = await call("plan", {
-      hosts: chosenHosts(),
-      folders: folders.filter((folder) => !folder.readOnly).map((folder) => folder.path),
-      folders_read_only: folders.filter((folder) => folder.readOnly).map((folder) => folder.path),
-      everywhere: !$("everywhere-row").hidden && $("everywhere").checked,
-    });
-    drawPlan();
+    await askPlan();
     show("review");
   });
 });
