@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -333,3 +334,17 @@ def test_nothing_but_the_bundle_of_the_plan_is_opened(home: Home, setup: Setup) 
     setup.plan(_chosen(home, "cursor"))
     with pytest.raises(NotFound):
         setup.open_bundle({"file": str(_bundle(home))})
+
+
+def test_the_program_opens_the_users_own_browser_at_its_page(home: Home, tmp_path: Path) -> None:
+    if sys.platform != "linux":
+        pytest.skip("elsewhere the system opens it")
+    page = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
+    seen = tmp_path / "seen"
+    chosen = program_at(tmp_path / "browser", f"import sys; sys.stdout = open({str(seen)!r}, 'w')\n{page}")
+    with home.start("setup", env={"BROWSER": str(chosen)}) as child:
+        assert child.stderr is not None
+        assert child.stderr.readline().startswith("Setup is open in your browser.")
+        assert "<title>Set up Rootcellar</title>" in seen.read_text()
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=30) == 130
