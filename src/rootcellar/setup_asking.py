@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from rootcellar.errors import NotFound, NotOurs
+from rootcellar.errors import Declined, NotFound, NotOurs
 from rootcellar.hosts.host import Host, Machine, Says
 from rootcellar.hosts.plan import Foreign, Step
 from rootcellar.hosts.record import Records
@@ -88,6 +88,13 @@ def what_of_others(
             if _yes(f"{what}? [y/N] "):
                 decided[-1] = bolder
     return decided
+
+
+def agree_to_last() -> None:
+    """Ask before a lasting copy of this program is installed; Declined where the user says no."""
+    print("\nThis copy runs from a cache that does not last, so hosts could not start it later.")
+    if not _yes("Install a lasting one first (with uv or pipx)? [y/N] "):
+        raise Declined("not agreed")
 
 
 def _yes(question: str) -> bool:

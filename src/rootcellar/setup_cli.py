@@ -319,6 +319,8 @@ def _command(chosen: argparse.Namespace) -> tuple[str, str]:
     looking = getattr(chosen, "dry_run", False) or chosen.command == "print-config"
     if looking and launching.lasting_command(launching.running()) is None:
         return str(Path.home() / ".local" / "bin" / "rootcellar"), ""
+    if _interactive(chosen) and launching.lasting_command(launching.running()) is None:
+        setup_asking.agree_to_last()
     return our_command()
 
 

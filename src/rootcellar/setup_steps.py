@@ -192,6 +192,8 @@ def _true_now(job: Job, step: Step, proof: proving.Proof | None, site: Site) -> 
     after = host.project_after if place.scope is Scope.PROJECT else host.after
     details = [proof.why] if proof and proof.why else []
     details += _folder_words(job, words)
+    if host.running:
+        details.append(f"once {host.title} has started, `rootcellar hosts` shows whether it kept the entry")
     if place.scope is Scope.PROJECT:
         details.append("the entry names paths of this machine: keep it out of version control")
     heard, said = _heard(job, site.machine) if proof else (proving.Heard.NOT_ASKED, "")

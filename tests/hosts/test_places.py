@@ -81,6 +81,19 @@ def test_an_entry_is_minimal_and_can_be_read_back(host: Host) -> None:
 
 
 @pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.id)
+def test_paths_of_windows_come_back_as_they_were_from_every_format(host: Host) -> None:
+    words = [
+        "C:\\Program Files\\Root Cellar\\rootcellar.exe",
+        "C:\\Users\\Ann Bö\\new: #1\\'notes'",
+        "\\\\nas\\share\\x",
+    ]
+    launch = Launch(words[0], (words[1],), (words[2],))
+    target = Place(host, Scope.USER, "config").target("rootcellar")
+    after = edit.added(target, None, entry(host, launch, "rootcellar")).after
+    assert command_line(host, edit.entry_of(target, after)) == [words[0], "serve", words[1], "--root-ro", words[2]]
+
+
+@pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.id)
 def test_what_is_printed_for_a_host_is_what_would_be_written(host: Host) -> None:
     target = Place(host, Scope.USER, "config").target("rootcellar")
     value = entry(host, LAUNCH, "rootcellar")

@@ -156,9 +156,11 @@ def test_a_host_that_overwrites_edits_is_refused_while_it_runs(home: Home, tmp_p
         child.kill()
     assert done.hosts["claude-desktop"]["why"] == "Claude Desktop is running: quit it first"
     assert file.read_bytes() == b"{}"
-    assert (
-        home.install("--host", "claude-desktop").hosts["claude-desktop"]["status"].startswith("restart Claude Desktop")
-    )
+    told = home.install("--host", "claude-desktop").hosts["claude-desktop"]
+    assert told["status"].startswith("restart Claude Desktop")
+    assert home.uninstall().code == 0
+    told = home.install("--host", "claude-desktop", "--proof").hosts["claude-desktop"]
+    assert "`rootcellar hosts` shows whether it kept the entry" in told["details"][-1]
 
 
 PREFIXES = {

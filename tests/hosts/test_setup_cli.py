@@ -18,6 +18,7 @@ import pytest
 
 from hosts.homes import RUN, Home, program_at
 from rootcellar import setup_asking
+from rootcellar.errors import Declined
 
 CONFIG = ".cursor/mcp.json"
 
@@ -258,6 +259,16 @@ def test_an_entry_of_our_name_that_somebody_else_wrote_is_asked_about(known: Hom
     assert b"rootcellar" in (known.path / ".codex/config.toml").read_bytes()
     assert known.uninstall().code == 0
     assert (known.path / CONFIG).read_bytes() == THEIRS
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_a_copy_that_does_not_last_is_installed_only_after_a_yes(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    monkeypatch.setattr("builtins.input", lambda _: answer)
+    if answer == "n":
+        with pytest.raises(Declined):
+            setup_asking.agree_to_last()
+    else:
+        setup_asking.agree_to_last()
 
 
 def test_uninstall_asks_before_it_removes_what_somebody_else_wrote(known: Home) -> None:
