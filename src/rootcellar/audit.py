@@ -19,6 +19,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,20 @@ class Audit:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._write, name="audit", daemon=True)
                 self._thread.start()
+
+    def watch(self, call: Future[dict[str, Any]], tool: str, effect: str, arguments: Mapping[str, Any]) -> None:
+        """Put on the trail what becomes of a call."""
+        self.start()
+
+        def ended(done: Future[dict[str, Any]]) -> None:
+            if done.cancelled() or done.exception() is not None:
+                self.note(tool, effect, arguments, "not made")
+                return
+            meta = done.result().get("_meta", {})
+            outcome = meta.get("change_id") or ("refused: " + meta.get("reason", "") if meta.get("reason") else "done")
+            self.note(tool, effect, arguments, outcome)
+
+        call.add_done_callback(ended)
 
     def note(self, tool: str, effect: str, arguments: Mapping[str, Any], outcome: str) -> None:
         """Put one change on the trail, soon."""

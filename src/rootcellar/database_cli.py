@@ -22,6 +22,7 @@ from rootcellar.policy import Access, Policy
 from rootcellar.secret_index import Kind
 from rootcellar.secrets import Secret
 from rootcellar.sqlite import Database, Databases, Key, Query
+from rootcellar.sqlite.database import place_of
 from rootcellar.sqlite.header import Sort
 from rootcellar.sqlite.rekey import rekey
 
@@ -107,7 +108,7 @@ def opened(path: str, held: keys.Keys | Key | None) -> Iterator[Database]:
 
 def shown(database: Database) -> str:
     """The path of a database, for people."""
-    return database.entry.path_unchecked()
+    return place_of(database.entry)[0]
 
 
 def check_opens(path: str, secret: Secret) -> Database:

@@ -6,12 +6,13 @@ Exit codes: 0 all is well · 1 something deserves a look · 3 something does not
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from rootcellar import __version__, checks, proving
+from rootcellar import __version__, checks, proving, secret_checks
 from rootcellar.checks import Level, Told
 from rootcellar.errors import Refusal
 from rootcellar.hosts.host import NAME, Machine
@@ -64,7 +65,16 @@ def examined(machine: Machine, records: Records, config: Path) -> Iterator[Told]
     yield checks.search()
     yield checks.sqlite()
     yield checks.keychain()
+    yield from secret_checks.looked_at(_places(machine))
     yield from hosts(machine, records)
+
+
+def _places(machine: Machine) -> Iterator[Place]:
+    """The files of every host that is here."""
+    for host in HOSTS:
+        if is_here(host, machine):
+            with contextlib.suppress(Refusal):
+                yield from user_places(host, machine)
 
 
 _STATES = {

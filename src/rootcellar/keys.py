@@ -11,6 +11,7 @@ with a prompt only for what our index knows; for a file it does not know, only w
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from rootcellar import ambient, limits, locks
+from rootcellar import ambient, limits, locks, ours
 from rootcellar.backends import Ask
 from rootcellar.errors import Busy, KeychainFailed, NoSecret, Refusal
 from rootcellar.keychain import Keychain
@@ -57,6 +58,10 @@ class Keys:
     def index(self) -> Index:
         """The names, without values."""
         return Index(self.directory())
+
+    def refer(self, references: Mapping[str, str]) -> None:
+        """Use what the settings say: absolute path of a database to the name of its key."""
+        self.by_path = {ambient.real_path(path): name for path, name in references.items()}
 
     def key_for(self, database: str, salt: bytes) -> Key | None:
         """The key of this database; None when there is none. A keychain that fails is a refusal of its own."""
@@ -129,6 +134,7 @@ class Keys:
         return secret
 
 
-def by_real_path(references: Mapping[str, str], absolute: Callable[[str], str]) -> dict[str, str]:
-    """The settings' references by the real path of each database."""
-    return {ambient.real_path(absolute(path)): name for path, name in references.items()}
+@functools.cache
+def served() -> Keys:
+    """The keys of this server; asked for first while the server is made, before any thread is fenced in."""
+    return Keys(ours.data_here)

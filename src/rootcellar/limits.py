@@ -115,6 +115,7 @@ KEYCHAIN_CALL_S: Final = 25.0  # the same inside a tool call: hosts give one a m
 KEYCHAIN_QUIET_S: Final = 3.0  # where nobody is to be asked: it takes 30 ms
 KEY_HELD_S: Final = 60.0  # a database key is asked for once in this time, as long as its worker has it
 SECRET_USED_EVERY_S: Final = 3_600.0  # how exactly `last used` is kept
+AUDIT_FLUSH_S: Final = 0.2  # of EXIT_S: what was noted last is still written
 AUDIT_BYTES_MAX: Final = 16 * MIB  # then the trail goes on in a new file; one old file is kept
 
 # Pages in the browser

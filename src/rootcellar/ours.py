@@ -31,6 +31,11 @@ def data_directory(env: Mapping[str, str]) -> Path:
     return Path(os.path.normpath(path))
 
 
+def data_here() -> str:
+    """Our data directory, by the environment of this process."""
+    return str(data_directory(os.environ))
+
+
 def config_file(env: Mapping[str, str]) -> Path:
     """The settings file: the one that `ROOTCELLAR_CONFIG` names, or `config.toml` in the user's config folder."""
     if named := env.get(CONFIG, "").strip():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
-import os
 import sys
 from collections.abc import Callable
 from typing import Final, NoReturn
@@ -53,7 +52,7 @@ def answered(chosen: argparse.Namespace, act: Callable[[], int]) -> int:
 def our_keys(chosen: argparse.Namespace) -> Keys:
     """The keychain and our index of it, for a person at a terminal."""
     seconds = limits.KEYCHAIN_PERSON_S if chosen.wait is None else max(0.1, chosen.wait)
-    return Keys(lambda: str(ours.data_directory(os.environ)), Keychain(seconds))
+    return Keys(ours.data_here, Keychain(seconds))
 
 
 def value(what: str) -> Secret:

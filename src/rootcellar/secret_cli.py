@@ -13,9 +13,9 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from rootcellar import audit, database_cli, keys, secret_asking
-from rootcellar.backends import Ask, title
-from rootcellar.errors import BadArgument, KeychainFailed, NoSecret, Refusal
+from rootcellar import database_cli, keys, secret_asking, secret_checks
+from rootcellar.backends import title
+from rootcellar.errors import BadArgument, Refusal
 from rootcellar.keys import Keys
 from rootcellar.secret_asking import NEVER_HERE, OK, REFUSED
 from rootcellar.secret_index import Kind, Known
@@ -156,7 +156,7 @@ def _test(chosen: argparse.Namespace, held: Keys) -> int:
         tried("database", lambda: _opens(chosen, held))
     elif chosen.name:
         tried(f"`{chosen.name}`", lambda: f"is there, {_read(str(chosen.name), held)} bytes")
-    tried("audit trail", lambda: audited(held))
+    tried("audit trail", lambda: secret_checks.audited(held))
     lines = [f"{'ok  ' if one['ok'] else 'BAD '} {one['about']}: {one['what']}" + _then(one) for one in told]
     _told(chosen, {"checks": told}, "\n".join(lines))
     return OK if all(one["ok"] for one in told) else REFUSED
@@ -177,23 +177,6 @@ def _read(name: str, held: Keys) -> int:
     size = len(secret)
     secret.clear()
     return size
-
-
-def audited(held: Keys) -> str:
-    """How the audit trail is; a Refusal where it was altered."""
-    try:
-        key = bytes.fromhex(held.keychain.get(keys.AUDIT, Ask.NOBODY).reveal())
-    except (NoSecret, KeychainFailed):
-        key = b""
-    found = audit.verify(held.directory(), key)
-    if found.broken_at:
-        raise Refusal(f"line {found.broken_at} was altered, or one before it is missing", "look at it in a backup")
-    if not found.lines:
-        return "no change was made yet"
-    unkeyed = found.lines - found.keyed
-    more = f", {unkeyed:,} of them without a key: they show damage, not forgery" if unkeyed else ""
-    blind = "; the key is out of reach, so only their order was checked" if found.keyed and not key else ""
-    return f"{found.lines:,} lines, whole{more}{blind}; the last is {found.last}"
 
 
 def _told(chosen: argparse.Namespace, facts: Mapping[str, Any], words: str) -> int:

@@ -14,7 +14,8 @@ from mcp.server import CacheHint, Server
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.shared.exceptions import MCPError
 
-from rootcellar import __version__, asking, limits
+from rootcellar import __version__, asking, keys, limits, ours
+from rootcellar.audit import Audit
 from rootcellar.confine import FORBIDDEN, Ground, Progress
 from rootcellar.confine._rg import program
 from rootcellar.confine.pool import Pools
@@ -25,6 +26,7 @@ from rootcellar.journal.recording import Asks, Recording, Request
 from rootcellar.journal.store import Store
 from rootcellar.policy import Confirm, Effect, Policy
 from rootcellar.prompts import PROMPTS
+from rootcellar.request_state import KeptCodec
 from rootcellar.resources import TEMPLATE, read_resource
 from rootcellar.settings import Settings
 from rootcellar.text import media
@@ -57,6 +59,9 @@ class House:
         self.pools = Pools(programs=[found] if (found := program()) else [], warm=WARM)
         self._listed: Json = {"tools": [tool.spec() for tool in self.tools.values()]}
         self._changing: set[Future[Json]] = set()
+        self._keys = keys.served()
+        self._keys.refer(settings.databases)
+        self._audit = Audit(ours.data_here, lambda: self._keys.ours(keys.AUDIT))
         # Opening a root may block on a dead mount; that is no business of the protocol's thread.
         self._doors = ThreadPoolExecutor(limits.DOOR_THREADS, thread_name_prefix="door")
 
@@ -126,6 +131,7 @@ class House:
         if tool.effect is not Effect.READ:
             self._changing.add(future)
             future.add_done_callback(self._changing.discard)
+            self._audit.watch(future, tool.name, tool.effect.value, arguments)
         return future
 
     async def list_tools(self, ctx: asking.Context, params: types.PaginatedRequestParams) -> Json:
@@ -190,6 +196,7 @@ class House:
         """Return once no change is half done, or when the time is up: then it is as if it had not begun."""
         until = time.monotonic() + seconds
         wait(list(self._changing), timeout=seconds)
+        self._audit.flush(limits.AUDIT_FLUSH_S)
         databases.close()
         self.store.close(max(0.0, until - time.monotonic()))
 
@@ -230,6 +237,10 @@ def _whole(params: types.PaginatedRequestParams | None, what: str) -> None:
         raise MCPError(types.INVALID_PARAMS, f"Unknown cursor: {what} is one page; call it without a cursor")
 
 
+def _sealing() -> RequestStateSecurity:
+    return RequestStateSecurity(codec=KeptCodec.of(keys.served()))
+
+
 def build(settings: Settings, journal: str) -> tuple[Server[asking.Memory], House]:
     """The server for these settings, and what it keeps; nothing is opened yet. `journal`: the store's directory."""
     house = House(settings, journal)
@@ -250,7 +261,7 @@ def build(settings: Settings, journal: str) -> tuple[Server[asking.Memory], Hous
     server.add_request_handler("resources/templates/list", types.PaginatedRequestParams, house.list_templates)
     server.add_request_handler("resources/read", types.ReadResourceRequestParams, house.get_resource)
     server.add_notification_handler("notifications/roots/list_changed", types.NotificationParams, asking.forget)
-    server.middleware.append(RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience=NAME))
+    server.middleware.append(RequestStateBoundary(_sealing(), default_audience=NAME))
     server.middleware.append(asking.plain_words)
     server.middleware.append(asking.lenient)
     return server, house

@@ -56,19 +56,22 @@ class Settings:
     client_roots: ClientRoots = ClientRoots.NARROW
     policy: Policy = field(default_factory=Policy)
     log_level: LogLevel = LogLevel.WARNING
+    databases: Mapping[str, str] = field(default_factory=dict)  # a database's path to the name of its key
 
     def with_roots(self, absolute: Callable[[str], str]) -> Settings:
-        """The same settings, every granted folder spelled as an absolute path."""
+        """The same settings, every folder and database spelled as an absolute path."""
         return replace(
             self,
             roots=tuple(absolute(root) for root in self.roots),
             roots_read_only=tuple(absolute(root) for root in self.roots_read_only),
+            databases={absolute(path): name for path, name in self.databases.items()},
         )
 
 
 _LISTS = ("roots", "roots_read_only", "seal")
 _WORDS: Mapping[str, type[Enum]] = {"client_roots": ClientRoots, "confirm": Confirm, "log_level": LogLevel}
 _SWITCHES = ("read_only",)
+_DATABASES = "databases"  # in the file only: a table of paths, each with `keychain:NAME`
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 
@@ -94,6 +97,7 @@ def resolve(flags: Flags, environ: Mapping[str, str], config: str, *, config_nam
             confirm=first("confirm", Confirm.ASK),
         ),
         log_level=first("log_level", LogLevel.WARNING),
+        databases=first(_DATABASES, {}),
     )
 
 
@@ -119,7 +123,7 @@ def _config(text: str, config_name: str) -> dict[str, Any]:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadArgument(f"`{config_name}` is not TOML: {error}", "mend that line, or remove the file") from None
-    known = {*_LISTS, *_WORDS, *_SWITCHES}
+    known = {*_LISTS, *_WORDS, *_SWITCHES, _DATABASES}
     for name in table:
         if name not in known:
             raise BadArgument(f"`{config_name}` has an unknown key `{name}`", f"known keys: {', '.join(sorted(known))}")
@@ -128,6 +132,12 @@ def _config(text: str, config_name: str) -> dict[str, Any]:
 
 def _meaning(name: str, value: object, where: str) -> Any:  # noqa: ANN401 - one of str, bool, list, Enum
     """The typed value, or BadArgument that says what may stand there."""
+    if name == _DATABASES:
+        from rootcellar.secrets import reference  # few have such a table, and every start would pay for it
+
+        if isinstance(value, dict) and all(isinstance(part, str) for part in value.values()):
+            return {path: reference(part) for path, part in value.items()}
+        raise BadArgument(f"{where} must be a table of texts", 'for example "~/books.db" = "keychain:books"')
     if name in _LISTS:
         if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
             return [str(part) for part in value]

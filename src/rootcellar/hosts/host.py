@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 from rootcellar.errors import BadArgument
 from rootcellar.hosts.edit import Form
+from rootcellar.hosts.secret_shapes import check_words
 from rootcellar.hosts.tree import Value
 
 NAME = "rootcellar"  # one name everywhere: VS Code also finds the entries of its neighbours
@@ -150,7 +151,7 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
 
 
 def check_launch(launch: Launch) -> None:
-    """Refuse words that some host would rewrite or cannot hold."""
+    """Refuse words that some host would rewrite or cannot hold, and secrets."""
     for word in (launch.command, *launch.arguments()):
         if "$" in word:
             raise BadArgument(
@@ -165,6 +166,7 @@ def check_launch(launch: Launch) -> None:
             raise BadArgument(
                 f"`{shown}` holds a character that a config cannot", "grant that folder in config.toml instead"
             )
+    check_words((launch.command, *launch.arguments()))
 
 
 def check_name(name: str) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, WithJsonSchema
 
-from rootcellar import limits
+from rootcellar import keys, limits
 from rootcellar.confine import Entry, Lane
 from rootcellar.errors import BadArgument, NotFound, NotText, Refusal, TooLarge
 from rootcellar.policy import Effect
@@ -23,7 +23,7 @@ from rootcellar.toolset import Call, Toolset
 DATABASES = Toolset("databases")
 
 # Made when the server is, before any thread is fenced in: its workers are started from there.
-_OPEN: Final = Databases()
+_OPEN: Final = Databases(keys.served())
 
 
 def close() -> None:
