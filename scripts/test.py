@@ -45,6 +45,8 @@ def main(arguments: list[str]) -> int:
 SYSTEM_PACKAGES = {
     "npm": ("nodejs", "npm"),
     "chromedriver": ("chromium", "chromium-driver"),
+    "dbus-run-session": ("dbus",),
+    "gnome-keyring-daemon": ("gnome-keyring",),
     "makensis": ("nsis",),
     "shellcheck": ("shellcheck",),
 }

@@ -49,6 +49,8 @@ class Audit:
         self._lines: queue.SimpleQueue[dict[str, Any] | threading.Event] = queue.SimpleQueue()
         self._started = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._key = b""
+        self._may_write = threading.Event()  # the key is here, or nobody waits for it any more
 
     def start(self) -> None:
         """Make the writer ready, once."""
@@ -62,8 +64,8 @@ class Audit:
         self.start()
 
         def ended(done: Future[dict[str, Any]]) -> None:
-            if done.cancelled() or done.exception() is not None:
-                self.note(tool, effect, arguments, "not made")
+            if done.cancelled() or done.exception() is not None:  # which only a question to the user is
+                self.note(tool, effect, arguments, "put to the user")
                 return
             meta = done.result().get("_meta", {})
             outcome = meta.get("change_id") or ("refused: " + meta.get("reason", "") if meta.get("reason") else "done")
@@ -80,23 +82,32 @@ class Audit:
         """Wait until what was noted is written, or the time is up."""
         if self._thread is not None:
             written = threading.Event()
+            self._may_write.set()  # a line without a key is better than none
             self._lines.put(written)
             written.wait(seconds)
 
     def _write(self) -> None:
-        key, has_asked = b"", False
+        finding: threading.Thread | None = None
         while True:
             item = self._lines.get()
             if isinstance(item, threading.Event):
                 item.set()
                 continue
-            if not has_asked:
-                found, has_asked = self._find_key(), True
-                key = bytes.fromhex(found.reveal()) if found is not None else b""
+            if finding is None:
+                finding = threading.Thread(target=self._fetch, name="audit-key", daemon=True)
+                finding.start()
+            self._may_write.wait()
             try:
-                append(self._directory(), item, key)
+                append(self._directory(), item, self._key)
             except (OSError, Refusal) as error:
                 LOG.error("the audit trail could not be written: %s", type(error).__name__)
+
+    def _fetch(self) -> None:
+        try:
+            found = self._find_key()
+            self._key = bytes.fromhex(found.reveal()) if found is not None else b""
+        finally:
+            self._may_write.set()
 
 
 def append(directory: str, told: Mapping[str, Any], key: bytes) -> None:
