@@ -227,3 +227,9 @@ def test_a_host_is_here_when_its_directory_is(home: Home, host: Host, monkeypatc
     for mark in paths(host.marks, machine)[:1]:
         Path(mark).mkdir(parents=True)
     assert is_here(host, machine)
+
+
+def test_the_readme_names_every_host() -> None:
+    text = " ".join((Path(__file__).parents[2] / "README.md").read_text("utf-8").split())
+    said = {"JetBrains Junie": "Junie", "JetBrains AI Assistant": "AI Assistant", "VS Code Insiders": "Insiders"}
+    assert [host.title for host in HOSTS if said.get(host.title, host.title) not in text] == []
