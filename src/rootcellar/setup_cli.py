@@ -225,8 +225,12 @@ def _planned_and_done(chosen: argparse.Namespace, jobs: list[Job | Outcome], rec
 def _report(chosen: argparse.Namespace, machine: Machine, records: Records) -> int:
     hosts = list(HOSTS) if chosen.all else present(machine)
     places = [place for host in hosts for place in _places(host, chosen, machine)]
+    if not chosen.project:  # what we wrote is told wherever it is, and also where it is gone
+        seen = {place.path for place in places if isinstance(place, Place)}
+        written = [Place(host_named(one.host), Scope(one.scope), one.path) for one in records.all()]
+        places += [place for place in written if place.path not in seen]
     found = report_hosts(places, chosen.name, machine, records)
-    print(as_json(found) if chosen.json else as_text(found, "" if hosts else "No host was found on this machine."))
+    print(as_json(found) if chosen.json else as_text(found, "" if found else "No host was found on this machine."))
     return OK
 
 

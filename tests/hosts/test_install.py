@@ -307,3 +307,15 @@ def test_a_write_that_fails_after_the_fact_is_still_on_record(home: Home, monkey
     assert home.run("hosts", "--json").hosts["cursor"]["status"] == "ours"
     home.uninstall()
     assert not (home.path / CONFIG).exists()
+
+
+def test_hosts_tells_also_of_projects_and_of_entries_that_are_gone(home: Home) -> None:
+    (home.path / "work").mkdir()
+    home.install("--host", "vscode", "--project", str(home.path / "work"))
+    home.install("--host", "cursor")
+    (home.path / CONFIG).unlink()
+    (home.path / ".cursor").rmdir()
+    told = {host["file"]: host for host in json.loads(home.run("hosts", "--json").out)["hosts"]}
+    assert told[str(home.path / "work/.vscode/mcp.json")]["status"] == "ours"
+    assert told[str(home.path / CONFIG)]["status"] == "absent"
+    assert "`rootcellar repair` writes it anew" in told[str(home.path / CONFIG)]["details"][0]
