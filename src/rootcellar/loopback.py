@@ -18,9 +18,7 @@ from __future__ import annotations
 import contextlib
 import hmac
 import json
-import os
 import secrets
-import socket
 import sys
 import threading
 import time
@@ -32,14 +30,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from typing import Any
 
-from rootcellar import limits
+from rootcellar import limits, neighbours
 from rootcellar.errors import Refusal
 
 ADDRESS = "127.0.0.1"
 SESSION_HEADER = "Rootcellar-Session"
 BEGIN, ALIVE, LEAVE, FINISH = "begin", "alive", "leave", "finish"  # calls that every page has
-OWNER_LOOKS = 5
-OWNER, ESTABLISHED = 7, "01"  # a column of /proc/net/tcp, and what its fourth says of a connection in use
 KINDS = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 GUARDS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -205,7 +201,7 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = ADDRESS, self.server_address[1]
 
     def verify_request(self, request: object, client_address: Any) -> bool:  # noqa: ANN401, ARG002 - as its base
-        return is_ours(client_address, self.server_port)
+        return neighbours.is_ours(client_address, self.server_port)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as its base
         if not isinstance(sys.exc_info()[1], OSError):  # a browser that hangs up is no error of ours
@@ -318,34 +314,3 @@ class _Talk(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as its base
         """Nothing: a page is used by a person, who sees it."""
-
-
-def is_ours(client: tuple[str, int], server_port: int) -> bool:
-    """Whether the other end of a loopback connection is a program of this user (or root's); Linux can tell.
-
-    Elsewhere, and where `/proc` is not there, the token alone decides. Only an established connection has an owner:
-    of one that was closed meanwhile the kernel says 0. Rows are skipped while others come and go: it is read again.
-    """
-    if not sys.platform.startswith("linux"):
-        return True
-    for _ in range(OWNER_LOOKS):
-        try:
-            owner = _owner(client, server_port)
-        except OSError:
-            return True
-        if owner is not None:
-            return owner in {0, os.getuid()}
-    return False
-
-
-def _owner(client: tuple[str, int], server_port: int) -> int | None:
-    """The user id of the program at the other end, as far as the kernel's tables show it now."""
-    address = int.from_bytes(socket.inet_aton(client[0]), sys.byteorder)
-    there, here = f"{address:08X}:{client[1]:04X}", f":{server_port:04X}"
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):  # an IPv6 socket may speak IPv4
-        with open(table, encoding="ascii") as rows:
-            for row in rows:
-                words = row.split()
-                if words[1].endswith(there) and words[2].endswith(here) and words[3] == ESTABLISHED:
-                    return int(words[OWNER])
-    return None

@@ -37,7 +37,7 @@ class System:
 
     def dpkg(self, *words: str | Path, **env: str) -> str:
         """Run dpkg here; its scripts run beside this root, not in it."""
-        forced = ["--force-script-chrootless", "--force-depends", "--force-not-root"]
+        forced = ["--force-script-chrootless", "--force-depends", "--force-not-root", "--force-unsafe-io"]
         done = subprocess.run(
             ["dpkg", f"--root={self.root}", *forced, *map(str, words)],
             check=False, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL,

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from rootcellar import limits, loopback
+from rootcellar import limits, neighbours
 from rootcellar.errors import BadArgument
 from rootcellar.loopback import SESSION_HEADER, Ending, Loopback, Pages, Patience
 
@@ -352,9 +352,9 @@ def test_the_owner_of_a_connection_is_known_by_both_of_its_ends() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)) as ours:
-            assert loopback.is_ours(ours.getsockname(), port)
-            assert not loopback.is_ours(ours.getsockname(), port + 1)
-            assert not loopback.is_ours(("127.0.0.2", ours.getsockname()[1]), port)
+            assert neighbours.is_ours(ours.getsockname(), port)
+            assert not neighbours.is_ours(ours.getsockname(), port + 1)
+            assert not neighbours.is_ours(("127.0.0.2", ours.getsockname()[1]), port)
         with socket.socket(socket.AF_INET6) as mapped:
             mapped.connect(("::ffff:127.0.0.1", port))
-            assert loopback.is_ours(("127.0.0.1", mapped.getsockname()[1]), port)
+            assert neighbours.is_ours(("127.0.0.1", mapped.getsockname()[1]), port)
