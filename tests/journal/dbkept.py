@@ -61,7 +61,7 @@ class Kept:
     @property
     def rows(self) -> KeptRows:
         assert self.changed
-        return KeptRows(self.changed.sizes, bytes_of(self.changed.images))
+        return KeptRows(self.changed.sizes, bytes_of(self.changed.images), self.changed.proof, self.changed.is_sealed)
 
     def undo(self, database: Database, run: Run = Run.KEEP, record: Kept | None = None) -> Changed | None:
         """Take the change back."""
@@ -69,5 +69,6 @@ class Kept:
             return None
         if self.changed.is_whole:
             sizes = tuple(map(len, self.files))
-            return database.restore(KeptFiles(sizes, bytes_of(b"".join(self.files)), self.changed.digest), run, record)
+            kept = KeptFiles(sizes, bytes_of(b"".join(self.files)), self.changed.digest, self.changed.is_sealed)
+            return database.restore(kept, run, record)
         return database.revert(self.rows, Way.BACK, run, record)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from rootcellar import limits
@@ -141,6 +141,16 @@ class Store:
         fd = self.open(known)
         try:
             return laying.read_at(fd, 0, limit)
+        finally:
+            os.close(fd)
+
+    def chunks(self, known: str) -> Iterator[bytes]:
+        """The same piece by piece, however large."""
+        fd, at = self.open(known), 0
+        try:
+            while part := laying.read_at(fd, at, limits.MIB):
+                yield part
+                at += len(part)
         finally:
             os.close(fd)
 

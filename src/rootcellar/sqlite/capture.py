@@ -75,6 +75,7 @@ class Capture:
     def __init__(self, connection: Connection, past: Connection) -> None:
         self.connection, self.past = connection, past
         self.touched: dict[str, Touched] = {}
+        self.made: tuple[str, ...] = ()
         self.why = ""
         self._odd = {str(name) for (name,) in past.ours(_ODD)}
         self._count = 0
@@ -153,6 +154,7 @@ class Capture:
         if self.why:
             raise NeedsWhole(self.why)
         made = self._made()
+        self.made = tuple(name for _, name, _, _ in made)
         new = [shape for kind, name, _, _ in made if kind == "table" and (shape := self._new(name))]
         old = self.shapes()
         known = references.touching(
@@ -172,8 +174,7 @@ class Capture:
         key = self.connection.key
         rows = self.counts()
         target = hashlib.blake2b(memoryview(images[0])[_HEADER_BYTES:], digest_size=20).hexdigest()
-        names = tuple(name for _, name, _, _ in made)
-        return Images(shelf.seal(images[0], key), shelf.seal(images[1], key), rows, names, empty, target)
+        return Images(shelf.seal(images[0], key), shelf.seal(images[1], key), rows, self.made, empty, target)
 
     def counts(self) -> dict[str, int]:
         """How many rows of each table were touched, whoever touched them."""
@@ -218,8 +219,8 @@ class Capture:
         return connection
 
     def _meta(self, old: list[Touched], new: list[Shape], made: list[tuple[str, str, str, str]]) -> tuple[Json, bool]:
-        counters = _differences(*(_counters(one) for one in (self.past, self.connection)))
-        settings = _differences(*(_settings(one) for one in (self.past, self.connection)))
+        counters = _differences(*(counters_of(one) for one in (self.past, self.connection)))
+        settings = _differences(*(settings_of(one) for one in (self.past, self.connection)))
         tables = [[one.shape.name, one.shape.sql] for one in old] + [[one.name, one.sql] for one in new]
         meta: Json = {
             "tables": tables, "old": len(old), "made": [list(row) for row in made],
@@ -256,14 +257,15 @@ def _clear(connection: Connection) -> None:
         connection.ours(f"DROP TABLE temp.{lexer.quoted(str(name))}")
 
 
-def _counters(connection: Connection) -> dict[str, list[Cell]]:
+def counters_of(connection: Connection) -> dict[str, list[Cell]]:
     """The AUTOINCREMENT counters: name to place and value."""
     if not connection.ours("SELECT 1 FROM main.sqlite_schema WHERE name = 'sqlite_sequence'"):
         return {}
     return {str(name): [rowid, seq] for name, rowid, seq in connection.ours(_COUNTERS)}
 
 
-def _settings(connection: Connection) -> dict[str, Cell]:
+def settings_of(connection: Connection) -> dict[str, Cell]:
+    """The numbers in the header that a `PRAGMA` sets."""
     return {name: connection.ours(f"PRAGMA {name}")[0][0] for name in SETTINGS}
 
 

@@ -17,7 +17,7 @@ import apsw
 
 from rootcellar import errors
 from rootcellar.policy import Effect
-from rootcellar.sqlite import differences, lexer, wholes
+from rootcellar.sqlite import differences, lexer, proof, wholes
 from rootcellar.sqlite.capture import Capture, Images, NeedsWhole
 from rootcellar.sqlite.rows import header, line
 from rootcellar.sqlite.session import undo
@@ -134,6 +134,7 @@ def recorded(capture: Capture, talk: Talk) -> Json:
     return {
         "sample": sample(capture), "rows": images.rows, "made": list(images.made), "empty": images.empty,
         "sizes": [len(images.before), len(images.after)], "target": images.target,
+        "proof": "" if images.empty else proof.noted(capture, capture.connection.key), "places": proof.places(capture),
     }  # fmt: skip
 
 
@@ -163,7 +164,13 @@ async def whole(session: Session, talk: Talk, act: Callable[[Connection], Json])
         answer = act(connection)
         connection.profile = Profile.OURS
         wholes.settle_pages(connection)
-        return {**answer, "target": target, "digest": wholes.fingerprint(connection.raw), "is_whole": True}
+        return {
+            **answer,
+            "target": target,
+            "digest": wholes.fingerprint(connection.raw),
+            "is_whole": True,
+            "sealed": bool(connection.key),
+        }
 
     def end(connection: Connection) -> Json:
         connection.commit()

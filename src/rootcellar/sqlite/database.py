@@ -10,7 +10,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from rootcellar import errors, limits
@@ -29,7 +29,6 @@ from rootcellar.sqlite.statement import Profile
 from rootcellar.sqlite.transfer import Import
 from rootcellar.sqlite.wire import Cell, Json
 
-Feed = Callable[[], Callable[[], bytes]] | None
 Progress = Callable[[float, float | None, str], None]
 _ASKED_MAX: Final = 256
 _KNOWN_MAX: Final = 1_024
@@ -67,7 +66,7 @@ class Databases:
             stat = entry.stat()
         if stat.kind is not Kind.FILE or stat.size:
             raise errors.Exists(f"`{entry}` is already there", "leave out `create` to change it, or name a new file")
-        return Database(self, entry, stat, Header(Sort.PLAIN, 0), cancel or Never())
+        return Database(self, entry, stat, Header(Sort.PLAIN, 0), cancel or Never(), is_new=True)
 
     def list(self, entry: Entry, cancel: Cancel | None = None) -> list[Listing]:
         """The databases in and below a directory, found by their first bytes."""
@@ -131,6 +130,7 @@ class Database:
     stat: Stat
     header: Header
     cancel: Cancel = field(repr=False)
+    is_new: bool = False
 
     def query(self, query: Query) -> Page:
         """One page of rows as lines, and the cursor that continues it."""
@@ -189,23 +189,36 @@ class Database:
     def change(self, sql: str, params: Params = (), run: Run = Run.KEEP, record: Recorder | None = None) -> Changed:
         """A statement or a script in one transaction, all or nothing; `record` is told before it is kept."""
         request = {"verb": "change", "sql": sql, "params": _plain(params), "dry": run is Run.DRY}
-        told = self._keeping(request, limits.QUERY_S, record if run is Run.KEEP else None)
+        try:
+            told = self._keeping(request, limits.QUERY_S, record if run is Run.KEEP else None)
+        finally:
+            if self.is_new:  # a file that was made for this, and that nothing came of
+                with suppress(errors.Refusal):
+                    self.entry.stat().size or self.entry.remove()
         return Changed.of(told, dry=run is Run.DRY)
 
     def revert(self, kept: KeptRows, way: Way, run: Run = Run.KEEP, record: Recorder | None = None) -> Changed:
         """Put rows back (or forth again), all of them or none; Stale when something later stands in the way."""
-        request = {"verb": "revert", "sizes": kept.sizes, "back": way is Way.BACK, "dry": run is Run.DRY}
-        return Changed.of(self._keeping(request, limits.TRANSFER_S, record, kept.read), dry=run is Run.DRY)
+        told = self._keeping(kept.request(way, run), limits.TRANSFER_S, record, Listener(feed=kept.read()))
+        return Changed.of(told, dry=run is Run.DRY)
 
     def restore(self, kept: KeptFiles, run: Run = Run.KEEP, record: Recorder | None = None) -> Changed:
         """Put the whole database back, if it still is what the change made of it; else Stale."""
-        request = {"verb": "restore", "sizes": kept.sizes, "expected": kept.expected, "dry": run is Run.DRY}
-        return Changed.of(self._keeping(request, limits.TRANSFER_S, record, kept.read), dry=run is Run.DRY)
+        told = self._keeping(kept.request(run), limits.TRANSFER_S, record, Listener(feed=kept.read()))
+        return Changed.of(told, dry=run is Run.DRY)
 
-    def has_happened(self, kept: KeptRows, way: Way) -> bool | None:
-        """Whether the rows are as the change left them; None where they are neither that nor as they were."""
-        request = {"verb": "evidence", "sizes": kept.sizes, "back": way is Way.BACK}
-        told = self._ask(Profile.CHANGE, request, limits.TRANSFER_S, Listener(feed=kept.read()))
+    def remove_if(self, expected: str, remove: Callable[[], None]) -> None:
+        """Take the file away while nobody can write to it, if nothing in it was changed since; else Stale."""
+        request = {**KeptFiles((0, 0), lambda: bytes, expected).request(Run.KEEP), "hold": True}
+        listener = Listener(feed=bytes, prepared=lambda _told: remove())
+        self.ask_to_change(request, limits.TRANSFER_S, listener)
+
+    def is_there(self, changed: Changed) -> bool | None:
+        """Whether a change that was about to be kept has been; None where the database does not tell."""
+        if changed.is_whole:
+            return {changed.digest: True, changed.target: False}.get(self.fingerprint())
+        request = {"verb": "evidence", "proof": changed.proof, "back": changed.is_back}
+        told = self._ask(Profile.READ, request, limits.TRANSFER_S)
         return {1: True, -1: False}.get(told["verdict"])
 
     def fingerprint(self) -> str:
@@ -218,7 +231,7 @@ class Database:
         """The rows of a file into a table, all or nothing unless told otherwise."""
 
         def ask(request: Json, feed: Callable[[], bytes]) -> Json:
-            return self._keeping(request, limits.TRANSFER_S, record, lambda: feed, progress)
+            return self._keeping(request, limits.TRANSFER_S, record, Listener(feed=feed, progress=progress))
 
         return transfer.import_file(ask, source, wanted)
 
@@ -252,21 +265,14 @@ class Database:
         request = {"verb": verb, "rows": rows, "bytes": query.bytes, **more, "params": _plain(more["params"])}
         return self._ask(Profile.READ, request, query.seconds)
 
-    def _keeping(
-        self,
-        request: Json,
-        seconds: float,
-        record: Recorder | None,
-        feed: Feed = None,
-        progress: Progress | None = None,
-    ) -> Json:
+    def _keeping(self, request: Json, seconds: float, record: Recorder | None, listener: Listener = SILENT) -> Json:
         """Hand a change to the one writer, and tell the recorder before it is kept and after."""
         keeping = Keeping(record)
-        listener = Listener(feed() if feed else None, keeping.sink, progress, keeping.prepared)
+        listener = replace(listener, sink=keeping.sink, prepared=keeping.prepared)
         try:
             told = self.ask_to_change({**request, "ask": record is not None}, seconds, listener)
         except BaseException as error:
-            keeping.failed(error)
+            keeping.failed(error, replace(self, cancel=Never()).is_there)
             raise
         keeping.ended(told)
         return told

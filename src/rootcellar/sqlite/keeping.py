@@ -35,6 +35,16 @@ class KeptRows:
 
     sizes: tuple[int, ...]
     read: Callable[[], Callable[[], bytes]]
+    proof: str = ""
+    is_sealed: bool = False
+
+    def request(self, way: Way, run: Run) -> Json:
+        """What a worker is asked."""
+        back, dry = way is Way.BACK, run is Run.DRY
+        return {
+            "verb": "revert", "sizes": self.sizes, "back": back, "dry": dry, "proof": self.proof,
+            "sealed": self.is_sealed,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,15 @@ class KeptFiles:
     sizes: tuple[int, ...]
     read: Callable[[], Callable[[], bytes]]
     expected: str
+    is_sealed: bool = False
+
+    def request(self, run: Run) -> Json:
+        """What a worker is asked."""
+        dry = run is Run.DRY
+        return {
+            "verb": "restore", "sizes": self.sizes, "expected": self.expected, "dry": dry, "hold": False,
+            "sealed": self.is_sealed,
+        }  # fmt: skip
 
 
 class Recorder(Protocol):
@@ -59,10 +78,10 @@ class Recorder(Protocol):
         """It is committed; `digest` of a whole change may be another than was told before."""
 
     def did_not(self) -> None:
-        """It was rolled back."""
+        """It was rolled back, or never begun: `record` may not have been called, or may have refused."""
 
     def unsure(self) -> None:
-        """The worker died between the word and its answer: look at the database to know."""
+        """The worker died between the word and its answer, and the database does not tell."""
 
 
 @dataclass(slots=True)
@@ -71,6 +90,7 @@ class Keeping:
 
     recorder: Recorder | None
     data: bytearray = field(default_factory=bytearray)
+    is_told: bool = False
     told: Changed | None = None
 
     def sink(self, chunk: bytes) -> None:
@@ -81,23 +101,33 @@ class Keeping:
         """The worker's question."""
         if self.recorder is None or told.get("empty"):
             return
+        self.is_told = True
         if "whole" in told:
             self.recorder.keep_whole(int(told["whole"]))
             return
         changed = Changed.of(told, bytes(self.data))
         self.recorder.record(changed)
-        self.told = changed
+        self.told = changed  # from here on it may be real
 
     def ended(self, told: Json) -> None:
         """The worker's answer: it is committed."""
         if self.recorder is not None and self.told is not None:
             self.recorder.happened(Changed.of({**told, "sizes": []}))
 
-    def failed(self, error: BaseException) -> None:
-        """No answer, or a refusal."""
-        if self.recorder is None or self.told is None:
+    def failed(self, error: BaseException, look: Callable[[Changed], bool | None]) -> None:
+        """No answer, or a refusal; `look` asks the database itself whether the change is there."""
+        if self.recorder is None or not self.is_told:
             return
-        if isinstance(error, errors.Refusal) and getattr(error, "answered", False):
+        if self.told is None or (isinstance(error, errors.Refusal) and getattr(error, "answered", False)):
             self.recorder.did_not()
-        else:
+            return
+        try:
+            found = look(self.told)
+        except errors.Refusal:
+            found = None
+        if found is None:
             self.recorder.unsure()
+        elif found:
+            self.recorder.happened(self.told)
+        else:
+            self.recorder.did_not()

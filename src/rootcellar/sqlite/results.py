@@ -38,17 +38,22 @@ class Changed:
     is_whole: bool = False  # rows cannot tell it: the whole file as it was is kept for its undo
     target: str = ""  # of what is there before: the rows touched, or the whole database
     digest: str = ""  # of what the whole database is afterwards
+    proof: str = ""  # what will tell whether it happened
+    is_sealed: bool = False  # of an encrypted database: nothing of it may be written down in plain
+    is_back: bool = False  # an undo: the proof is read the other way round
+    places: tuple[str, ...] = ()  # names for the tables and rows touched
     sizes: tuple[int, ...] = ()
     images: bytes = field(default=b"", repr=False)  # what undoes it: of so many bytes each as `sizes` says
 
     @classmethod
     def of(cls, told: Json, images: bytes = b"", *, dry: bool = False) -> Changed:
         """From a worker's answer."""
+        get = told.get
         return cls(
-            Effect(told.get("effect", "write")), dict(told.get("affected", {})), bool(told.get("schema")),
-            tuple(told.get("returned", ())), tuple(told.get("sample", ())), dry, dict(told.get("rows", {})),
-            tuple(told.get("made", ())), bool(told.get("is_whole")), str(told.get("target", "")),
-            str(told.get("digest", "")), tuple(told.get("sizes", ())), images,
+            Effect(get("effect", "write")), dict(get("affected", {})), bool(get("schema")), tuple(get("returned", ())),
+            tuple(get("sample", ())), dry, dict(get("rows", {})), tuple(get("made", ())), bool(get("is_whole")),
+            str(get("target", "")), str(get("digest", "")), str(get("proof", "")), bool(get("sealed")),
+            bool(get("is_back")), tuple(get("places", ())), tuple(get("sizes", ())), images,
         )  # fmt: skip
 
     def text(self) -> str:

@@ -43,14 +43,17 @@ async def revert(session: Session, request: Json, talk: Talk) -> Json:
     with ExitStack() as attached:
 
         def prepare(connection: Connection) -> Json:
-            attached.enter_context(_images(connection, request, talk, session.opening.key))
+            attached.enter_context(_images(connection, request, talk, session.opening.key if request["sealed"] else ""))
             connection.ours("BEGIN IMMEDIATE")
             going = Going(connection.ours, back=request["back"])
             try:
                 going.go()
             except apsw.ConstraintError as error:
                 raise errors.Stale(f"a row that came later is in the way ({error})", _HINT) from None
-            return {"rows": going.counts(), "sample": going.sample()}
+            return {
+                "rows": going.counts(), "sample": going.sample(), "proof": request["proof"], "is_back": request["back"],
+                "sealed": request["sealed"],
+            }  # fmt: skip
 
         try:
             answer = await session.do("revert", prepare)
@@ -239,75 +242,3 @@ class Going:
         for name, pair in self.meta["settings"].items():
             if name in SETTINGS:
                 self.ours(f"PRAGMA main.{name} = {int(pair[self.way[1]])}")
-
-
-async def evidence(session: Session, request: Json, talk: Talk) -> Json:
-    """Whether the change is there: 1 if what it changed is as it left it, -1 if as it was before, else 0."""
-    with ExitStack() as attached:
-
-        def work(connection: Connection) -> Json:
-            attached.enter_context(_images(connection, request, talk, session.opening.key))
-            connection.ours("BEGIN")
-            return {"verdict": _verdict(connection.ours, back=request["back"])}
-
-        try:
-            return await session.do("evidence", work)
-        finally:
-            await session.do("rollback", undo)
-            await session.close()
-
-
-def _verdict(ours: Ask, *, back: bool) -> int:
-    """Rows that are one image and not the other speak; they must agree."""
-    meta: Json = json.loads(str(ours("SELECT v FROM was.m")[0][0]))
-    voices = set()
-    for kind, name, _, sql in meta["made"]:
-        voices.add(
-            1
-            if ours("SELECT 1 FROM main.sqlite_schema WHERE type = ? AND name = ? AND sql = ?", (kind, name, sql))
-            else -1
-        )
-    for name, pair in meta["settings"].items():
-        now = ours(f"PRAGMA main.{name}")[0][0] if name in SETTINGS else None
-        voices |= {1} if now == pair[1] else {-1} if now == pair[0] else set()
-    for name, pair in meta["counters"].items():
-        found = (
-            ours("SELECT rowid, seq FROM main.sqlite_sequence WHERE name = ?", (name,)) if _has_counters(ours) else []
-        )
-        moved = list(found[0]) if found else None
-        voices |= {1} if moved == pair[1] else {-1} if moved == pair[0] else set()
-    for place, (name, sql) in enumerate(meta["tables"][: meta["old"]]):
-        shape = shape_of(ours, name)
-        if shape is not None and shape.sql == sql:
-            voices |= _voices(ours, shape, place)
-    verdict = voices.pop() if len(voices) == 1 else 0
-    return verdict if not back else -verdict
-
-
-def _has_counters(ours: Ask) -> bool:
-    return bool(ours("SELECT 1 FROM main.sqlite_schema WHERE name = 'sqlite_sequence'"))
-
-
-def _voices(ours: Ask, shape: Shape, place: int) -> set[int]:
-    """What the rows of one table say."""
-    before, after = f"was.b{place}", f"became.a{place}"
-    found = set()
-    for here, there, voice in ((after, before, 1), (before, after, -1)):
-        key = " AND ".join(f"o.{column} = i.{column}" for column in shape.image_key)
-        equal = " AND ".join(
-            f"(o.{column} IS i.{column} AND typeof(o.{column}) = typeof(i.{column}))" for column in shape.image_columns
-        )
-        told_apart = f"NOT EXISTS (SELECT 1 FROM {there} AS o WHERE {key} AND {equal})"
-        sql = (
-            f"SELECT 1 FROM {here} AS i JOIN {shape.table} AS t ON {shape.found('i', 't')}"
-            f" WHERE {shape.same('i', 't')} AND {told_apart} LIMIT 1"
-        )
-        if ours(sql):
-            found.add(voice)
-        gone = (
-            f"SELECT 1 FROM {there} AS i WHERE NOT EXISTS (SELECT 1 FROM {here} AS o WHERE {key})"
-            f" AND NOT EXISTS (SELECT 1 FROM {shape.table} AS t WHERE {shape.found('i', 't')}) LIMIT 1"
-        )
-        if ours(gone):
-            found.add(voice)
-    return found

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import apsw
 
+from rootcellar import errors
 from rootcellar.sqlite import cipher, lexer
 
 if TYPE_CHECKING:
@@ -134,6 +135,22 @@ def connect(title: str, key: str) -> apsw.Connection:
     return raw
 
 
+@contextmanager
+def opened(title: str, key: str) -> Iterator[apsw.Connection]:
+    """Such a file for the length of the block; NeedsKey when it was written with another key."""
+    raw = connect(title, key)
+    try:
+        raw.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        yield raw
+    except apsw.NotADBError:
+        raise errors.NeedsKey(
+            "what is kept of this change is encrypted with another key than the database has now",
+            "give the database its old key back, then undo it",
+        ) from None
+    finally:
+        raw.close()
+
+
 def address(title: str) -> str:
     """Where `ATTACH` finds it, to be read only."""
     return f"file:{title}?vfs={_VFS}&mode=ro"
@@ -165,12 +182,8 @@ def unseal(data: bytes, key: str) -> bytes:
     """What `seal` was given."""
     if not key:
         return data
-    with laid(data) as title:
-        raw = connect(title, key)
-        try:
-            return raw.serialize("main")
-        finally:
-            raw.close()
+    with laid(data) as title, opened(title, key) as raw:
+        return raw.serialize("main")
 
 
 _ENCODING_AT: Final = 59  # of the header

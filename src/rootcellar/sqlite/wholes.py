@@ -84,7 +84,7 @@ async def settle(session: Session, request: Json) -> Json:
 
 async def restore(session: Session, request: Json, talk: Talk) -> Json:
     """Put the database back as the files that come in say, if it still is as `expected`; a dry one only looks."""
-    key = session.opening.key
+    key = session.opening.key if request["sealed"] else ""
     parts = list(request["sizes"])
 
     files: list[bytes] = []
@@ -112,8 +112,10 @@ async def restore(session: Session, request: Json, talk: Talk) -> Json:
 
     try:
         prepared = await session.do("compare", prepare)
-        answer = {"digest": prepared["digest"], "is_whole": True}
-        if not request["dry"]:
+        answer = {"digest": prepared["digest"], "is_whole": True, "target": request["expected"], "sealed": bool(key)}
+        if request["hold"]:  # the server takes the file away while nobody can write to it
+            await talk.may_commit(answer)
+        elif not request["dry"]:
             if not await talk.may_commit({"whole": files_size(session)}) or not await talk.may_commit(answer):
                 raise errors.Declined("the change was not kept", "")
             talk.check()
@@ -127,12 +129,8 @@ async def restore(session: Session, request: Json, talk: Talk) -> Json:
 @contextmanager
 def _opened(files: Sequence[bytes], key: str) -> Iterator[apsw.Connection]:
     """The database that these files were."""
-    with shelf.laid(*files) as title:
-        raw = shelf.connect(title, key)
-        try:
-            yield raw
-        finally:
-            raw.close()
+    with shelf.laid(*files) as title, shelf.opened(title, key) as raw:
+        yield raw
 
 
 def _back_up(raw: apsw.Connection, was: apsw.Connection, version: int, name: str) -> None:

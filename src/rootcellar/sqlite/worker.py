@@ -28,6 +28,7 @@ from rootcellar.sqlite import (
     ground,
     importing,
     plan,
+    proof,
     reading,
     rekeying,
     reverting,
@@ -52,13 +53,13 @@ _VERBS: Final[dict[str, Callable[..., Awaitable[Json]]]] = {
     "describe": schema.describe,
     "check": care.check,
     "fingerprint": wholes.settle,
+    "evidence": proof.evidence,
     "search": care.search,
 }
 _TALKING_VERBS: Final[dict[str, Callable[..., Awaitable[Json]]]] = {
     "change": change.change,
     "revert": reverting.revert,
     "restore": wholes.restore,
-    "evidence": reverting.evidence,
     "import": importing.import_rows,
     "export": exporting.export_rows,
     "copy": care.copy,
