@@ -188,30 +188,31 @@ class Database:
 
     def change(self, sql: str, params: Params = (), run: Run = Run.KEEP, record: Recorder | None = None) -> Changed:
         """A statement or a script in one transaction, all or nothing; `record` is told before it is kept."""
-        request = {"verb": "change", "sql": sql, "params": _plain(params), "dry": run is Run.DRY}
+        dry = run is Run.DRY
+        request = {"verb": "change", "sql": sql, "params": _plain(params), "dry": dry, "whole": self.is_new}
         try:
-            told = self._keeping(request, limits.QUERY_S, record if run is Run.KEEP else None)
+            told = self._keeping(request, limits.QUERY_S, None if dry else record)
         finally:
             if self.is_new:  # a file that was made for this, and that nothing came of
                 with suppress(errors.Refusal):
-                    self.entry.stat().size or self.entry.remove()
+                    if not self.entry.stat().size:
+                        self.entry.remove()
         return Changed.of(told, dry=run is Run.DRY)
 
     def revert(self, kept: KeptRows, way: Way, run: Run = Run.KEEP, record: Recorder | None = None) -> Changed:
         """Put rows back (or forth again), all of them or none; Stale when something later stands in the way."""
-        told = self._keeping(kept.request(way, run), limits.TRANSFER_S, record, Listener(feed=kept.read()))
-        return Changed.of(told, dry=run is Run.DRY)
+        listener = Listener(feed=kept.read())
+        return Changed.of(self._keeping(kept.request(way, run), limits.TRANSFER_S, record, listener))
 
     def restore(self, kept: KeptFiles, run: Run = Run.KEEP, record: Recorder | None = None) -> Changed:
         """Put the whole database back, if it still is what the change made of it; else Stale."""
-        told = self._keeping(kept.request(run), limits.TRANSFER_S, record, Listener(feed=kept.read()))
-        return Changed.of(told, dry=run is Run.DRY)
+        listener = Listener(feed=kept.read())
+        return Changed.of(self._keeping(kept.request(run), limits.TRANSFER_S, record, listener))
 
     def remove_if(self, expected: str, remove: Callable[[], None]) -> None:
         """Take the file away while nobody can write to it, if nothing in it was changed since; else Stale."""
         request = {**KeptFiles((0, 0), lambda: bytes, expected).request(Run.KEEP), "hold": True}
-        listener = Listener(feed=bytes, prepared=lambda _told: remove())
-        self.ask_to_change(request, limits.TRANSFER_S, listener)
+        self.ask_to_change(request, limits.TRANSFER_S, Listener(feed=bytes, prepared=lambda _told: remove()))
 
     def is_there(self, changed: Changed) -> bool | None:
         """Whether a change that was about to be kept has been; None where the database does not tell."""
