@@ -32,6 +32,7 @@ SLOW = {
         "test_setup_cli",
         "test_uvx",
     },
+    "journal": {"test_databases", "test_databases_kills", "test_databases_properties"},
     "sqlite": {
         "test_bypass",
         "test_change",

@@ -44,7 +44,7 @@ class DbCellar:
     def __init__(self, place: Path, databases: Databases) -> None:
         self.place, self.root, self.databases = place, place / "root", databases
         self.root.mkdir(parents=True, exist_ok=True)
-        settlers = {"file": file_happened, "database": DatabaseSettler(lambda: databases)}
+        settlers: dict[str, Any] = {"file": file_happened, "database": DatabaseSettler(lambda: databases)}
         self.store = Store(str(place / "journal"), settlers=settlers)
         undoers: dict[str, Any] = {
             "file": FileUndoer(self.store),
