@@ -73,6 +73,4 @@ def attributes(told: Mapping[str, Any], more: Mapping[str, str] | None = None) -
 
 def paths(facts: Facts) -> tuple[str, ...]:
     """What a file step touches."""
-    return tuple(
-        path(facts[name]) for name in ("at", "to") if name in facts and (name == "to" or not facts.get("source"))
-    )
+    return tuple(path(facts[name]) for name in ("at", "to") if name in facts)
