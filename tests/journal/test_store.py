@@ -60,6 +60,23 @@ def test_a_kept_content_comes_back_byte_for_byte(store: Store, data: bytes) -> N
     assert kept.laid.stored <= len(data)
 
 
+def test_in_quiet_times_contents_are_packed_where_it_pays(store: Store, tmp_path: Path) -> None:
+    text, noise = b"line of text\n" * 100_000, os.urandom(1_000_000)
+    kept = [store.keep_bytes(text), store.keep_bytes(noise)]
+    draft = begin(store)
+    draft.amend(draft.step("file.replace", {}, kept), {})
+    before = store.stored()
+    assert [store.ask(lambda: store.shelf().pack_one()) for _ in range(3)] == [True, True, False]
+    assert [store.read(one.hash, 2_000_000) for one in kept] == [text, noise]
+    assert store.stored() < before - len(text) * 0.9
+    sizes = sorted(path.stat().st_size for path in (tmp_path / "journal" / "contents").iterdir())
+    assert len(sizes) == 2
+    assert sizes[0] < 20_000
+    draft.drop(1)
+    draft.seal("")
+    assert (contents(tmp_path), store.stored()) == ([], 0)
+
+
 def test_a_change_is_what_its_steps_did(store: Store) -> None:
     draft = begin(store)
     with pytest.raises(NotFound):

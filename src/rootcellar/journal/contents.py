@@ -185,32 +185,43 @@ def lay(fd: int, at: int, count: int, new: Callable[[], tuple[int, str]], cancel
         return digest_of(data), lay_inline(data)
     target, name = new()
     try:
-        packs = count <= _PACK_BYTES_MAX and _pays(read_at(fd, at, _SAMPLE))
-        known = _packed(fd, at, count, target, cancel) if packs else _plain(fd, at, count, target, cancel)
+        known = _plain(fd, at, count, target, cancel)
         os.fsync(target)
-        stored = os.fstat(target).st_size
     finally:
         os.close(target)
-    return known, Laid(Form.ZLIB if packs else Form.PLAIN, stored, file=name)
+    return known, Laid(Form.PLAIN, count, file=name)
+
+
+def lay_bytes(data: bytes, new: Callable[[], tuple[int, str]]) -> Laid:
+    """The same for bytes in memory; where they lie."""
+    if len(data) <= limits.JOURNAL_INLINE_BYTES_MAX:
+        return lay_inline(data)
+    target, name = new()
+    try:
+        write_all(target, data)
+        os.fsync(target)
+    finally:
+        os.close(target)
+    return Laid(Form.PLAIN, len(data), file=name)
 
 
 def _short() -> Stale:
     return Stale("what is to be replaced changed while it was kept", "look at it again, then try again")
 
 
-def _packed(fd: int, at: int, count: int, target: int, cancel: Cancel | None) -> str:
-    known, packer = hashlib.sha256(), zlib.compressobj(1)
-    while count > 0:
-        part = read_at(fd, at, min(count, _CHUNK))
-        if not part:
-            raise _short()
-        known.update(part)
+def pack(source: int, target: int) -> int | None:
+    """Write an open content packed to another file, durably: the bytes it takes, or None where that does not pay."""
+    size = size_of(source)
+    if size > _PACK_BYTES_MAX or not _pays(read_at(source, 0, _SAMPLE)):
+        return None
+    packer, at = zlib.compressobj(1), 0
+    while part := read_at(source, at, _CHUNK):
         write_all(target, packer.compress(part))
-        at, count = at + len(part), count - len(part)
-        if cancel is not None:
-            cancel.check()
+        at += len(part)
     write_all(target, packer.flush())
-    return known.hexdigest()[:40]
+    os.fsync(target)
+    packed = size_of(target)
+    return packed if packed < size * _PAYS else None
 
 
 def _plain(fd: int, at: int, count: int, target: int, cancel: Cancel | None) -> str:
@@ -276,7 +287,7 @@ def common(
     prefix = min(known or 0, least)
     while prefix < least:
         count = min(_CHUNK, least - prefix)
-        shared = _shared(read_at(a, a_at + prefix, count), read_at(b, b_at + prefix, count))
+        shared = shared_start(read_at(a, a_at + prefix, count), read_at(b, b_at + prefix, count))
         prefix += shared
         if shared < count:
             break
@@ -287,23 +298,30 @@ def common(
         count = min(_CHUNK, least - prefix - suffix)
         one = read_at(a, a_at + a_size - suffix - count, count)
         other = read_at(b, b_at + b_size - suffix - count, count)
-        shared = _shared(one[::-1], other[::-1])
+        shared = shared_end(one, other)
         suffix += shared
         if shared < count:
             break
     return prefix, suffix
 
 
-def _shared(one: bytes, other: bytes) -> int:
+def shared_start(one: bytes, other: bytes) -> int:
     """How many first bytes are equal."""
-    size = min(len(one), len(other))
-    if one[:size] == other[:size]:
-        return size
-    low, high = 0, size  # equal up to low, not up to high
-    while high - low > 1:
-        middle = (low + high) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle
-    return low
+    at, step = 0, 1 << 16
+    least = min(len(one), len(other))
+    while step:
+        while at + step <= least and one[at : at + step] == other[at : at + step]:
+            at += step
+        step >>= 1
+    return at
+
+
+def shared_end(one: bytes, other: bytes) -> int:
+    """How many last bytes are equal."""
+    at, step = 0, 1 << 16
+    least, a, b = min(len(one), len(other)), len(one), len(other)
+    while step:
+        while at + step <= least and one[a - at - step : a - at] == other[b - at - step : b - at]:
+            at += step
+        step >>= 1
+    return at

@@ -25,10 +25,19 @@ from rootcellar import limits
 from rootcellar.confine import Act, Kind, Step, Ticket, Trashed
 from rootcellar.confine._open import Stat
 from rootcellar.confine.attributes import Attributes
-from rootcellar.errors import TooLargeToKeep, WrongKind
+from rootcellar.errors import Stale, TooLargeToKeep, WrongKind
 from rootcellar.journal import facts as fact
 from rootcellar.journal.changes import Kept, Recorded
-from rootcellar.journal.contents import Cancel, common, digest, size_of
+from rootcellar.journal.contents import (
+    Cancel,
+    common,
+    digest,
+    digest_of,
+    read_at,
+    shared_end,
+    shared_start,
+    size_of,
+)
 from rootcellar.journal.drafting import Draft
 from rootcellar.journal.store import Store
 
@@ -143,16 +152,18 @@ class FileRecord:
         new_size = step.made.size if step.made is not None else size_of(step.new_fd) - step.new_at
         facts: dict[str, Any] = {
             "at": at, "before": fact.stat(old), "extended": fact.extended(Attributes.of(old, step.old_fd)),
-            "was": self._hash(step.old_fd, 0, old.size), "hash": self._hash(step.new_fd, step.new_at, new_size),
-            "size": new_size,
+            "size": new_size, "whole": old.size <= limits.JOURNAL_WHOLE_BYTES_MAX,
         }  # fmt: skip
         if step.made is not None:
             facts["made"] = fact.stat(step.made)
             facts["wears"] = fact.extended(Attributes.of(step.made, step.new_fd))
-        prefix, suffix = common(
+        if facts["whole"] and new_size <= limits.JOURNAL_WHOLE_BYTES_MAX:
+            return "file.replace", facts, self._compared(step, facts, old.size)
+        facts["was"] = self._hash(step.old_fd, 0, old.size)
+        facts["hash"] = self._hash(step.new_fd, step.new_at, new_size)
+        prefix, suffix = facts["prefix"], facts["suffix"] = common(
             (step.old_fd, 0, old.size), (step.new_fd, step.new_at, new_size), step.appended_at, self._cancel
         )
-        facts |= {"prefix": prefix, "suffix": suffix, "whole": old.size <= limits.JOURNAL_WHOLE_BYTES_MAX}
         start, count = (0, old.size) if facts["whole"] else (prefix, old.size - prefix - suffix)
         kept = self._keep(facts, step.old_fd, start, count, at["shown"])
         middle = new_size - prefix - suffix
@@ -161,15 +172,36 @@ class FileRecord:
             kept.append(self._store.keep(step.new_fd, middle, self._cancel, at=step.new_at + prefix))
         return "file.replace", facts, kept
 
+    def _compared(self, step: Step, facts: dict[str, Any], old_size: int) -> list[Kept]:
+        """The same in memory, each byte read once: what nearly every file is small enough for."""
+        assert step.old_fd is not None
+        assert step.new_fd is not None
+        old, new = read_at(step.old_fd, 0, old_size), read_at(step.new_fd, step.new_at, facts["size"])
+        if len(old) != old_size:
+            raise Stale(f"`{facts['at']['shown']}` changed while it was kept", "look at it again, then try again")
+        facts["was"], facts["hash"] = digest_of(old), digest_of(new)
+        prefix = facts["prefix"] = shared_start(old, new)
+        suffix = facts["suffix"] = shared_end(old[prefix:], new[prefix:])
+        try:
+            kept = [self._store.keep_bytes(old, facts["was"])]
+        except TooLargeToKeep as large:
+            self._let_go(large, facts["at"]["shown"])
+            return []
+        facts |= {"old": 0, "new": 1}
+        return [*kept, self._store.keep_bytes(new[prefix : len(new) - suffix])]
+
     def _keep(self, facts: dict[str, Any], fd: int, start: int, count: int, shown: str) -> list[Kept]:
         try:
             self._store.check_size(count)
         except TooLargeToKeep as large:
-            if self._unkept is Unkept.REFUSE:
-                raise TooLargeToKeep(f"`{shown}`: {large.message}", large.hint) from None
+            self._let_go(large, shown)
             return []
         facts["old"] = 0
         return [self._store.keep(fd, count, self._cancel, at=start)]
+
+    def _let_go(self, large: TooLargeToKeep, shown: str) -> None:
+        if self._unkept is Unkept.REFUSE:
+            raise TooLargeToKeep(f"`{shown}`: {large.message}", large.hint) from None
 
     def _hash(self, fd: int, at: int, size: int) -> str:
         """What tells whether a file is as we left it; of large ones identity, size and time must do."""

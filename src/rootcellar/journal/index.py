@@ -32,7 +32,8 @@ CREATE TABLE IF NOT EXISTS touched(
 CREATE INDEX IF NOT EXISTS touched_path ON touched(path);
 CREATE TABLE IF NOT EXISTS content(
   hash TEXT PRIMARY KEY, size INTEGER NOT NULL, stored INTEGER NOT NULL, form TEXT NOT NULL, file TEXT NOT NULL,
-  data BLOB);
+  data BLOB, tried INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX IF NOT EXISTS content_plain ON content(hash) WHERE form = 'plain' AND file != '' AND NOT tried;
 CREATE TABLE IF NOT EXISTS kept(
   ord INTEGER NOT NULL REFERENCES step(ord) ON DELETE CASCADE, place INTEGER NOT NULL, hash TEXT NOT NULL,
   PRIMARY KEY(ord, place)) WITHOUT ROWID;
@@ -41,6 +42,8 @@ CREATE TABLE IF NOT EXISTS tally(one INTEGER PRIMARY KEY CHECK(one = 1), stored 
 INSERT OR IGNORE INTO tally VALUES (1, 0);
 CREATE TRIGGER IF NOT EXISTS content_in AFTER INSERT ON content BEGIN
   UPDATE tally SET stored = stored + new.stored; END;
+CREATE TRIGGER IF NOT EXISTS content_packed AFTER UPDATE OF stored ON content BEGIN
+  UPDATE tally SET stored = stored - old.stored + new.stored; END;
 CREATE TRIGGER IF NOT EXISTS content_out AFTER DELETE ON content BEGIN
   UPDATE tally SET stored = stored - old.stored; END;
 CREATE TRIGGER IF NOT EXISTS step_in AFTER INSERT ON step BEGIN
@@ -104,7 +107,7 @@ class Index:
             assert kept.laid is not None
             laid = kept.laid
             self._db.rows(
-                "INSERT INTO content VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO content(hash, size, stored, form, file, data) VALUES (?, ?, ?, ?, ?, ?)",
                 (kept.hash, kept.size, laid.stored, laid.form.value, laid.file, laid.data),
             )
         return order, spare
@@ -223,6 +226,21 @@ class Index:
             return None
         size, form, stored, file, data = rows[0]
         return int(str(size)), Laid(Form(form), int(str(stored)), str(file), data if isinstance(data, bytes) else None)
+
+    def unpacked(self) -> tuple[str, str] | None:
+        """A content that nobody has tried to pack, and its file."""
+        rows = self._db.rows("SELECT hash, file FROM content WHERE form = 'plain' AND file != '' AND NOT tried LIMIT 1")
+        return (str(rows[0][0]), str(rows[0][1])) if rows else None
+
+    def packed(self, known: str, file: str, name: str, stored: int) -> bool:
+        """A content lies packed in another file now, or (no name) it does not pay; False if it has moved meanwhile."""
+        values = ("plain", file, 0) if not name else ("zlib", name, stored)
+        self._db.rows(
+            "UPDATE content SET tried = 1, form = ?, file = ?, stored = CASE WHEN ? THEN ? ELSE stored END"
+            " WHERE hash = ? AND file = ?",
+            (values[0], values[1], int(bool(name)), stored, known, file),
+        )
+        return bool(self._number("SELECT changes()"))
 
     def owner_of(self, key: str) -> tuple[str, str, str] | None:
         """The change of a request key: its id, its state, its process."""

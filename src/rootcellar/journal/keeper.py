@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from rootcellar.errors import Busy, Refusal
 from rootcellar.journal.contents import spoken
 from rootcellar.telemetry import LOG
 
 T = TypeVar("T")
+_Task = tuple[Callable[[], Any], Future[Any]]
+_QUIET_S: Final = 2.0
 
 
 class Keeper:
     """Does one thing after the other for whoever asks; a daemon, so it never holds up the end."""
 
-    def __init__(self, at_end: Callable[[], None]) -> None:
-        self._tasks: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
-        self._at_end = at_end
+    def __init__(self, at_end: Callable[[], None], when_idle: Callable[[], bool]) -> None:
+        """`when_idle` is called again and again while nobody asks for anything, until it says that nothing is left."""
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._at_end, self._when_idle = at_end, when_idle
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="journal-keeper", daemon=True)
         self._thread.start()
@@ -48,7 +52,7 @@ class Keeper:
         self._thread.join(seconds)
 
     def _work(self) -> None:
-        while task := self._tasks.get():
+        while task := self._next():
             act, future = task
             try:
                 with spoken():
@@ -60,6 +64,21 @@ class Keeper:
                 del outcome
             del task, act, future
         self._at_end()
+
+    def _next(self) -> _Task | None:
+        """The next task; what is left for quiet times is done before it, if it does not come at once."""
+        with contextlib.suppress(queue.Empty):
+            return self._tasks.get(timeout=_QUIET_S)
+        while self._tasks.empty() and self._idle():
+            pass
+        return self._tasks.get()
+
+    def _idle(self) -> bool:
+        try:
+            return self._when_idle()
+        except (OSError, Refusal) as error:
+            LOG.info("journal: %s", error)
+            return False
 
 
 def _logged(future: Future[object]) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from rootcellar import limits
-from rootcellar.errors import Refusal, TooLargeToKeep
-from rootcellar.journal.changes import Caps, Recorded, State
+from rootcellar.errors import NotFound, Refusal, TooLargeToKeep
+from rootcellar.journal import contents as laying
+from rootcellar.journal.changes import Caps, Form, Recorded, State
 from rootcellar.journal.contents import Contents, make_private
 from rootcellar.journal.index import Index
 from rootcellar.journal.owners import Owners
@@ -124,3 +126,45 @@ class Shelf:
                 )
             spare += self.index.forget(oldest[0])
         return spare
+
+    def look_up(self, known: str) -> tuple[int, Form, int, bytes | None]:
+        """A content's file, its form, a file to unpack it to, or its bytes; -1 for what is not needed."""
+        for tries_left in (2, 1, 0):
+            content = self.index.content(known)
+            if content is None:
+                raise NotFound("what this change replaced is not kept any more", "it was too old, or too large")
+            laid = content[1]
+            target = self.contents.scratch() if laid.form is Form.ZLIB or laid.data is not None else -1
+            try:
+                return self.contents.open(laid.file) if laid.data is None else -1, laid.form, target, laid.data
+            except OSError as error:
+                if target >= 0:
+                    laying.shut(target)
+                if not tries_left or error.errno != errno.ENOENT:  # another server has just packed it
+                    raise
+        raise AssertionError
+
+    # In quiet times
+
+    def pack_one(self) -> bool:
+        """Pack the next content that lies plain, if that pays; False when none is left."""
+        found = self.index.unpacked()
+        if found is None:
+            return False
+        known, file = found
+        source = self.contents.open(file)
+        try:
+            target, name = self.contents.new()
+            try:
+                stored = laying.pack(source, target)
+            except BaseException:
+                self.contents.remove(name)
+                raise
+            finally:
+                laying.shut(target)
+        finally:
+            laying.shut(source)
+        with self.index.recording(Durable.SOON):
+            is_ours = self.index.packed(known, file, name if stored is not None else "", stored or 0)
+        self.contents.remove(file if stored is not None and is_ours else name)
+        return True

@@ -40,7 +40,7 @@ class Store:
         self._directory, self._vfs = directory, vfs
         self._settlers = dict(settlers or {})
         self._shelf: Shelf | None = None
-        self._keeper = Keeper(self._put_away)
+        self._keeper = Keeper(self._put_away, self._pack)
 
     # Recording
 
@@ -60,14 +60,12 @@ class Store:
             known, laid = laying.lay(fd, at, size, self._new, cancel)
         return Kept(known, size, laid)
 
-    def keep_bytes(self, data: bytes) -> Kept:
-        """The same for bytes in memory."""
+    def keep_bytes(self, data: bytes, known: str = "") -> Kept:
+        """The same for bytes in memory, whose hash may be known."""
         self.check_size(len(data))
-        if len(data) <= limits.JOURNAL_INLINE_BYTES_MAX:
-            return Kept(laying.digest_of(data), len(data), laying.lay_inline(data))
-        with self.slot() as slot, spoken():
-            laying.write_all(slot.fd, data)
-            return slot.kept()
+        known = known or laying.digest_of(data)
+        with spoken():
+            return Kept(known, len(data), laying.lay_bytes(data, self._new))
 
     def slot(self) -> Slot:
         """An empty file of the store, to be filled by whoever holds its descriptor; use it in a `with` block."""
@@ -100,22 +98,8 @@ class Store:
 
     def open(self, known: str, cancel: Cancel | None = None) -> int:
         """A descriptor that reads a kept content's plain bytes from their start; the caller closes it."""
-
-        def found() -> tuple[int, Form, int, bytes | None]:
-            shelf = self.shelf()
-            content = shelf.index.content(known)
-            if content is None:
-                raise NotFound("what this change replaced is not kept any more", "it was too old, or too large")
-            laid = content[1]
-            target = shelf.contents.scratch() if laid.form is Form.ZLIB or laid.data is not None else -1
-            try:
-                return shelf.contents.open(laid.file) if laid.data is None else -1, laid.form, target, laid.data
-            except OSError:
-                os.close(target) if target >= 0 else None
-                raise
-
         with spoken():
-            source, form, target, data = self.ask(found)
+            source, form, target, data = self.ask(lambda: self.shelf().look_up(known))
             try:
                 if data is not None:
                     content = laying.plain(data, form)
@@ -236,6 +220,9 @@ class Store:
                 raise
             self._shelf = shelf
         return self._shelf
+
+    def _pack(self) -> bool:
+        return self._shelf is not None and self._shelf.pack_one()
 
     def _put_away(self) -> None:
         if self._shelf is not None:
