@@ -24,7 +24,7 @@ PLAIN = {"PATH": "/usr/bin:/bin"}
 ENVIRONMENTS: dict[str, dict[str, str]] = {
     "nothing at all": {},
     "an empty HOME": {**PLAIN, "HOME": ""},
-    "a HOME that is not there": {**PLAIN, "HOME": "/nowhere/at/all"},
+    "a HOME that is not there": {**PLAIN, "HOME": "/proc/nowhere"},
     "OpenTelemetry's variables": {
         **PLAIN,
         "OTEL_PROPAGATORS": "b3",
