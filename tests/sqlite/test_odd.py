@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from typing import Any
 
 import pytest
@@ -109,3 +110,31 @@ def test_what_was_exported_can_be_imported(yard: Yard) -> None:
         )
     with (yard.root / "album.csv").open(newline="") as source:
         assert next(csv.reader(source)) == ["id", "title"]
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le", "UTF-16be"])
+def test_sound_text_beside_text_that_is_none_is_read_and_found(yard: Yard, encoding: str) -> None:
+    bad = {"UTF-8": "61ff", "UTF-16le": "00d86100", "UTF-16be": "d8000061"}[encoding]
+    yard.make(
+        "a.db",
+        f"PRAGMA encoding = '{encoding}'; CREATE TABLE t (v TEXT); INSERT INTO t VALUES ('héllo a'), (CAST(x'{bad}' AS TEXT));",
+    )
+    database = yard.open("a.db")
+    assert database.query(Query("SELECT v FROM t")).lines[0] == "héllo a"
+    found = database.search("a")
+    assert (found.searched, found.tables) == (1, 1)
+    assert "t.v rowid 1: héllo a" in found.lines
+    with pytest.raises(errors.BadArgument, match="longer than"):
+        database.search("x" * 500)
+
+
+def test_a_change_and_reads_of_a_wal_database_leave_no_side_files(yard: Yard) -> None:
+    yard.make("a.db", "PRAGMA journal_mode = WAL; CREATE TABLE t (v)")
+    database = yard.open("a.db")
+    for number in range(3):
+        database.change("INSERT INTO t VALUES (?)", (number,))
+        assert yard.one(database, "SELECT count(*) FROM t") == number + 1
+    until = time.monotonic() + 20
+    while yard.names() != {"a.db"} and time.monotonic() < until:
+        time.sleep(0.05)
+    assert yard.names() == {"a.db"}

@@ -16,6 +16,7 @@ from rootcellar import errors
 from rootcellar.sqlite import cipher, ground, lexer
 from rootcellar.sqlite.engine import harden
 from rootcellar.sqlite.ground import Place
+from rootcellar.sqlite.reading import CODINGS
 from rootcellar.sqlite.rows import cell_text
 from rootcellar.sqlite.statement import Profile
 
@@ -31,6 +32,7 @@ _REFERENCES: Final = (
     f" LIMIT {_FINDINGS_MAX}"
 )
 _PAGES_A_STEP: Final = 500
+_WORD_BYTES_MAX: Final = 480  # escaped it still fits SQLite's limit on patterns
 _SNIPPET_CHARS: Final = 120
 _HITS_A_TABLE_MAX: Final = 20
 _OPS_BETWEEN_LOOKS: Final = 20_000
@@ -139,6 +141,8 @@ async def copy(session: Session, request: Json, talk: Talk) -> Json:
 async def search(session: Session, request: Json) -> Json:
     """Where a word stands, in every text column of every table, within a time and a number of hits."""
     until = time.monotonic() + float(request["search_s"])
+    if len(request["word"].encode("utf-8", "replace")) > _WORD_BYTES_MAX:
+        raise errors.BadArgument(f"`word` is longer than {_WORD_BYTES_MAX} bytes", "search for a part of it")
 
     def work(connection: Connection) -> Json:
         connection.raw.set_progress_handler(lambda: time.monotonic() > until, _OPS_BETWEEN_LOOKS)
@@ -198,7 +202,16 @@ def _hits(connection: Connection, table: tuple[str, str, bool], word: str, most:
     else:
         where = " OR ".join(f"{lexer.quoted(column)} LIKE ?1 ESCAPE '~'" for column in columns)
         bound = ("%" + word.replace("~", "~~").replace("%", "~%").replace("_", "~_") + "%",)
-    rows = connection.ours(f"SELECT {key}, {chosen} FROM {quoted} WHERE {where} LIMIT {most}", bound)
+    try:
+        rows = connection.ours(f"SELECT {key}, {chosen} FROM {quoted} WHERE {where} LIMIT {most}", bound)
+    except UnicodeDecodeError:
+        chosen = ", ".join(f"CAST({lexer.quoted(column)} AS BLOB)" for column in columns)
+        found = connection.ours(f"SELECT {key}, {chosen} FROM {quoted} WHERE {where} LIMIT {most}", bound)
+        coding = CODINGS[str(connection.ours("PRAGMA encoding")[0][0])]
+        rows = [
+            (row[0], *(cell.decode(coding, "replace") if isinstance(cell, bytes) else cell for cell in row[1:]))
+            for row in found
+        ]
     return [_hit(name, columns, row, word) for row in rows]
 
 

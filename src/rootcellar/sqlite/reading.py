@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rootcellar.sqlite.session import Session
+
+
+CODINGS: Final = {"UTF-8": "utf-8", "UTF-16le": "utf-16-le", "UTF-16be": "utf-16-be"}
 
 
 async def query(session: Session, request: Json) -> Json:
@@ -101,7 +104,8 @@ async def fetch(session: Session, sql: str, params: Any, budget: Budget) -> Fetc
     except UnicodeDecodeError:
         names = await session.do("names", lambda connection: connection.names_of(sql, params))
         raw = await session.fetch(_readable(sql, len(names)), params, Budget(budget.rows, budget.bytes, budget.skip))
-    fetched = Fetched(_told(row) for row in raw)
+    coding = CODINGS[str((await session.all("PRAGMA encoding"))[0][0])]
+    fetched = Fetched(_told(row, coding) for row in raw)
     fetched.cut, fetched.names, fetched.facts = raw.cut, names, raw.facts
     fetched.lines = [line(row) for row in fetched]
     return fetched
@@ -179,15 +183,15 @@ def _readable(sql: str, columns: int) -> str:
     return f"WITH q({names}) AS (\n{lexer.body(sql)}\n) SELECT {cells} FROM q"
 
 
-def _told(row: Sequence[Cell]) -> tuple[Cell, ...]:
+def _told(row: Sequence[Cell], coding: str) -> tuple[Cell, ...]:
     """A row of `_readable` with its text decoded where it can be."""
-    return tuple(_text(value) if is_text else value for value, is_text in zip(row[::2], row[1::2], strict=True))
+    return tuple(_text(value, coding) if is_text else value for value, is_text in zip(row[::2], row[1::2], strict=True))
 
 
-def _text(value: Cell) -> Cell:
+def _text(value: Cell, coding: str) -> Cell:
     if not isinstance(value, bytes):
         return value
     try:
-        return value.decode("utf-8")
+        return value.decode(coding)
     except UnicodeDecodeError:
         return BadText(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import aiosqlite
@@ -50,8 +51,10 @@ class Session:
 
     async def close(self) -> None:
         """Nothing of ours stays open in the user's file, nor beside it."""
-        db, self._db, self.connection = self._db, None, None
+        db, self._db, held, self.connection = self._db, None, self.connection, None
         if db is not None:
+            if held is not None and self.opening.profile is Profile.CHANGE:
+                await db.execute_fetchall(Act.of("checkpoint", _checkpoint))
             await db.close()
             if self.opening.profile is Profile.READ and self.way is Way.LOCKED:
                 tidy(self.opening)
@@ -149,6 +152,14 @@ class Session:
         except apsw.Error as error:
             raise faults.refusal(error, self.name, "", None) from error
         self.connection = made[0]
+
+
+def _checkpoint(connection: Connection) -> None:
+    """Leave no log behind while readers of ours still stand: the last of them takes away an empty one."""
+    connection.raw.set_busy_timeout(0)
+    with suppress(apsw.Error):
+        if not connection.in_transaction:
+            connection.ours("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def deadline(seconds: float) -> float:

@@ -25,7 +25,7 @@ _INTEGERS: Final = re.compile(r"(?:(?:-?[1-9]\d{0,17}|0)?\n)*")
 _REALS: Final = re.compile(r"(?:(?:-?(?:0|[1-9]\d*)(?:\.\d+)?)?\n)*")
 _REAL_CHARS_MAX: Final = 17  # sign, point and the 15 digits that a real keeps
 _JSON_BYTES_MAX: Final = 128 * limits.MIB
-for _name in ("utf-8", "utf-8-sig", "utf-16"):
+for _name in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"):
     codecs.lookup(_name)  # now: behind the worker's fence no codec can be loaded
 _BOMS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
