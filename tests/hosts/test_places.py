@@ -233,3 +233,20 @@ def test_the_readme_names_every_host() -> None:
     text = " ".join((Path(__file__).parents[2] / "README.md").read_text("utf-8").split())
     said = {"JetBrains Junie": "Junie", "JetBrains AI Assistant": "AI Assistant", "VS Code Insiders": "Insiders"}
     assert [host.title for host in HOSTS if said.get(host.title, host.title) not in text] == []
+
+
+@pytest.mark.parametrize("system", ["linux", "darwin"])
+def test_every_host_is_installed_into_and_left_without_a_trace(
+    home: Home, system: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", system)
+    before = sorted(home.path.rglob("*"))
+    known = [host for host in HOSTS if host.files.linux]
+    words = [word for host in known for word in ("--host", host.id)]
+    done = home.install(*words)
+    assert done.code == 0, done.out
+    assert {host.id for host in known} == set(done.hosts)
+    told = home.run("hosts", "--json").hosts
+    assert {name for name, host in told.items() if host["status"] == "ours"} == {host.id for host in known}
+    assert home.uninstall().code == 0
+    assert sorted(home.path.rglob("*")) == before
