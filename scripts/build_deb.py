@@ -78,6 +78,8 @@ def _aged(root: Path) -> None:
     for path in [root, *root.rglob("*")]:
         if path.is_dir() and not path.is_symlink():
             path.chmod(0o755)
+        elif ".so" in path.suffixes and not path.is_symlink():
+            path.chmod(0o644)  # loaded, never run
         os.utime(path, (build_frozen.epoch(), build_frozen.epoch()), follow_symlinks=False)
 
 

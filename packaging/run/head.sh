@@ -80,7 +80,9 @@ install_program() {
     mkdir -p "$base/versions"
     chmod 700 "$base"
     base=$(cd "$base" && pwd -P)
-    rm -rf "$base"/versions/.new-*
+    for old in "$base"/versions/.new-*; do # of a run that was killed; another one that runs now keeps its own
+        if ! kill -0 "${old##*-}" 2>/dev/null; then rm -rf "$old"; fi
+    done
     new=$base/versions/.new-$$
     unpack "$new"
     place=$VERSION
@@ -125,7 +127,7 @@ Comment=Choose which applications may use which of your folders
 Exec=$quoted setup
 Icon=$base/current/rootcellar.svg
 Terminal=false
-Categories=Settings;Utility;
+Categories=Utility;
 END
     say "Rootcellar $VERSION is in $base."
 }
@@ -189,6 +191,9 @@ extract)
     ;;
 uninstall) uninstall_program "$hosts" ;;
 install)
+    if [ "$(id -u)" -eq 0 ] && [ -n "${SUDO_USER:-}" ]; then
+        die "run it without sudo: it installs for you alone, and needs no rights"
+    fi
     [ "$(uname -m)" = '@ARCHITECTURE@' ] || die "this is for @ARCHITECTURE@, and this machine is $(uname -m)"
     check
     install_program

@@ -47,8 +47,8 @@ _INSTALLERS = {"deb": By.DEB, "run": By.RUN, "setup": By.SETUP, "pkg": By.PKG}
 _STEPS = {
     By.DEB: ("download the newer `rootcellar_VERSION_ARCH.deb`", "sudo apt install ./rootcellar_VERSION_ARCH.deb"),
     By.RUN: ("download the newer `rootcellar-VERSION-linux-ARCH.run`", "sh rootcellar-VERSION-linux-ARCH.run"),
-    By.SETUP: ("download the newer `rootcellar-VERSION-setup.exe` and open it",),
-    By.PKG: ("download the newer `rootcellar-VERSION.pkg` and open it",),
+    By.SETUP: ("download the newer `rootcellar-VERSION-ARCH-setup.exe` and open it",),
+    By.PKG: ("download the newer `rootcellar-VERSION-macos-ARCH.pkg` and open it",),
     By.MCPB: ("download the newer `rootcellar-VERSION-SYSTEM.mcpb` and open it with your host",),
     By.ARCHIVE: (
         "download the newer archive and unpack it in a folder of its own, beside this one",

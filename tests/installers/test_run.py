@@ -175,6 +175,29 @@ def test_a_home_that_runs_no_programs_is_told_so_and_left_as_it_was(user: User, 
     assert list((user.base / "versions").iterdir()) == []
 
 
+def test_a_disk_that_is_full_half_way_leaves_the_version_that_was_there(user: User, two_runs: Two) -> None:
+    user.run("sh", two_runs[0])
+    said = user.run("bash", "-c", 'ulimit -f 4; trap "" XFSZ; sh "$0"', two_runs[1], code=1)
+    assert "could not be unpacked" in said
+    assert os.readlink(user.base / "current") == "versions/1.0.0"
+    assert [path.name for path in (user.base / "versions").iterdir()] == ["1.0.0"]
+
+
+def test_what_a_killed_run_left_behind_goes_with_the_next(user: User, two_runs: Two) -> None:
+    left, busy = (user.base / "versions" / f".new-{number}" for number in (4_999_999, os.getpid()))
+    for folder in (left, busy):
+        folder.mkdir(parents=True)
+    user.run("sh", two_runs[0])
+    assert (left.exists(), busy.exists()) == (False, True)
+
+
+def test_it_does_not_install_for_root_by_mistake(user: User, two_runs: Two) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs to be root")
+    assert "run it without sudo" in user.run("sh", two_runs[0], code=1, SUDO_USER="zoe")
+    assert user.tree == set()
+
+
 def test_it_can_be_looked_into_without_installing(user: User, two_runs: Two, tmp_path: Path) -> None:
     user.run("sh", two_runs[0], "--extract", tmp_path / "inside")
     assert (tmp_path / "inside/_internal/lazy.txt").read_text() == "1.0.0"

@@ -150,7 +150,14 @@ def browser() -> Iterator[Browser]:
             assert driver.stdout is not None
             try:
                 port = next(found[1] for line in driver.stdout if (found := re.search(r"on port (\d+)\.", line)))
-                arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--lang=en"]
+                arguments = [
+                    "--headless=new",
+                    "--no-sandbox",
+                    "--host-resolver-rules=MAP rebound.example 127.0.0.1",
+                    "--disable-gpu",
+                    "--disable-dev-shm-usage",
+                    "--lang=en",
+                ]
                 arguments += [f"--user-data-dir={home}/profile", "--window-size=900,760", "--no-first-run"]
                 options = {
                     "browserName": "chrome",
