@@ -215,6 +215,10 @@ class Index:
             for row in self._db.rows("SELECT seq FROM change WHERE owner = ? AND state = 'begun'", (owner,))
         ]
 
+    def begun(self) -> list[str]:
+        """The ids of all changes that are not sealed."""
+        return [str(row[0]) for row in self._db.rows("SELECT id FROM change WHERE state = 'begun'")]
+
     def files(self) -> set[str]:
         """Every content file that is in use."""
         return {str(row[0]) for row in self._db.rows("SELECT file FROM content WHERE file != ''")}
