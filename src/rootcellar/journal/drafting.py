@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
-from rootcellar.errors import Busy, Constraint
+from rootcellar.errors import Busy, Constraint, Refusal
 from rootcellar.journal import contents as laying
 from rootcellar.journal.changes import Change, Facts, Form, Kept, Laid, Recorded, State
 from rootcellar.journal.contents import Cancel, spoken
 from rootcellar.sqlite.ours import Durable
+from rootcellar.telemetry import LOG
 
 if TYPE_CHECKING:
     from rootcellar.journal.shelf import Shelf
@@ -131,7 +132,7 @@ class Draft:
             return None
         for n in [n for n, step in self._steps.items() if step.state is State.BEGUN]:
             self.drop(n)
-        return self._store.ask(lambda: self._seal(summary, interrupted=False))
+        return self._sealed(summary, interrupted=False)
 
     def abandon(self) -> Change | None:
         """End a change that failed: what happened of it stays recorded."""
@@ -139,7 +140,19 @@ class Draft:
             return None
         for n in [n for n, step in self._steps.items() if step.state is State.BEGUN]:
             self.drop(n)
-        return self._store.ask(lambda: self._seal(f"{self._change.tool}, not finished", interrupted=True))
+        return self._sealed(f"{self._change.tool}, not finished", interrupted=True)
+
+    def _sealed(self, summary: str, *, interrupted: bool) -> Change | None:
+        """The change is made by now: if its end cannot be written at once, it is by and by."""
+        try:
+            return self._store.ask(lambda: self._seal(summary, interrupted=interrupted))
+        except Refusal as refusal:
+            LOG.warning("journal: %s", refusal)
+            self._store.later_on(lambda: self._seal(summary, interrupted=interrupted))
+        if not self._steps:
+            return None
+        steps = tuple(self._steps[n] for n in sorted(self._steps))
+        return replace(self._change, summary=summary, state=State.DONE, steps=steps, interrupted=interrupted)
 
     # on the keeper's thread
 

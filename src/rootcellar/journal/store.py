@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from rootcellar import limits
-from rootcellar.errors import BadArgument, Busy, Failed, NotFound, TooLargeToKeep
+from rootcellar.errors import BadArgument, Busy, Failed, NotFound, Refusal, TooLargeToKeep
 from rootcellar.journal import contents as laying
 from rootcellar.journal.changes import Caps, Change, Filter, Form, Kept, Page, State
 from rootcellar.journal.contents import Cancel, spoken
@@ -40,6 +40,7 @@ class Store:
         self._directory, self._vfs = directory, vfs
         self._settlers = dict(settlers or {})
         self._shelf: Shelf | None = None
+        self._left: list[Callable[[], object]] = []
         self._keeper = Keeper(self._put_away, self._pack)
 
     # Recording
@@ -219,14 +220,28 @@ class Store:
                 shelf.close()
                 raise
             self._shelf = shelf
+        if self._left:
+            self._do_what_is_left()
         return self._shelf
 
+    def later_on(self, act: Callable[[], object]) -> None:
+        """Have something done that could not be done now, as soon as it can."""
+        self._left.append(act)
+
+    def _do_what_is_left(self) -> None:
+        left, self._left = self._left, []
+        for act in left:
+            try:
+                act()
+            except Refusal:
+                self._left.append(act)
+
     def _pack(self) -> bool:
-        return self._shelf is not None and self._shelf.pack_one()
+        return self._shelf is not None and self.shelf().pack_one()
 
     def _put_away(self) -> None:
         if self._shelf is not None:
-            self._shelf.close()
+            self.shelf().close()
 
 
 def _prove(told: str, known: str) -> None:
