@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from journal.cellar import Cellar
 from rootcellar.confine import Overwrite, Roots, drafts
 from rootcellar.errors import InTheWay, Refusal
-from rootcellar.journal.changes import Filter, State
+from rootcellar.journal.changes import Change, Filter, State
 from rootcellar.journal.undo import Chain
 
 BIG = bytes(range(256)) * 2_000
@@ -96,7 +96,8 @@ def serve(place: Path, told: int) -> None:
 def undo_all(cellar: Cellar, counts: Counter[str]) -> None:
     """Everything that stands, in any legal order."""
     while True:
-        found, cursor = [], ""
+        found: list[Change] = []
+        cursor = ""
         while True:
             page = cellar.store.changes(Filter(), cursor)
             found += page.changes
