@@ -44,7 +44,7 @@ SLOW = {
         "test_worker",
     },
     "text": {"test_search", "test_walled"},
-    "tools": {"test_bounds", "test_cancel", "test_roots", "test_slow_sql"},
+    "tools": {"test_bounds", "test_cancel", "test_changes", "test_roots", "test_slow_sql"},
 }
 
 

@@ -168,20 +168,20 @@ class Host:
             params = {**params, "inputResponses": answers, "requestState": result.get("requestState")}
         return answer
 
-    def call(self, tool: str, timeout: float = 30, **arguments: Any) -> Json:
+    def call(self, tool: str, /, timeout: float = 30, **arguments: Any) -> Json:
         """A tool's result; a protocol error is an AssertionError."""
         answer = self.request("tools/call", {"name": tool, "arguments": arguments}, timeout)
         assert "result" in answer, answer
         result: Json = answer["result"]
         return result
 
-    def text(self, tool: str, **arguments: Any) -> str:
+    def text(self, tool: str, /, **arguments: Any) -> str:
         """The text of a call that must not be refused."""
         result = self.call(tool, **arguments)
         assert not result.get("isError"), result
         return "\n".join(block.get("text", "") for block in result["content"])
 
-    def refusal(self, tool: str, **arguments: Any) -> tuple[str, str]:
+    def refusal(self, tool: str, /, **arguments: Any) -> tuple[str, str]:
         """The class word and the text of a call that must be refused."""
         result = self.call(tool, **arguments)
         assert result.get("isError"), result

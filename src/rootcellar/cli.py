@@ -83,7 +83,7 @@ def _parser(*, serving: bool) -> argparse.ArgumentParser:
     serve.add_argument("--log-level", choices=[word.value for word in LogLevel], help="how much goes to stderr")
     serve.add_argument("--config", metavar="FILE", help="read this instead of the user's config.toml")
     if not serving:
-        from rootcellar import database_cli, doctor, secret_cli, setup_cli, setup_page, update_cli
+        from rootcellar import changes_cli, database_cli, doctor, secret_cli, setup_cli, setup_page, update_cli
 
         setup_cli.add_commands(commands)
         setup_page.add_command(commands)
@@ -91,6 +91,7 @@ def _parser(*, serving: bool) -> argparse.ArgumentParser:
         update_cli.add_command(commands)
         secret_cli.add_commands(commands)
         database_cli.add_commands(commands)
+        changes_cli.add_commands(commands)
     return parser
 
 
@@ -119,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _other(chosen: argparse.Namespace) -> int:
     """The commands that look after hosts, secrets and databases, and explain this machine."""
-    from rootcellar import database_cli, doctor, secret_cli, setup_cli, update_cli
+    from rootcellar import changes_cli, database_cli, doctor, secret_cli, setup_cli, update_cli
 
     if chosen.command == "update":
         return update_cli.run(chosen)
@@ -127,10 +128,13 @@ def _other(chosen: argparse.Namespace) -> int:
         from rootcellar import setup_page
 
         return setup_page.run(chosen)
-    if chosen.command in secret_cli.COMMANDS:
-        return secret_cli.run(chosen)
-    if chosen.command in database_cli.COMMANDS:
-        return database_cli.run(chosen)
+    for commands, run in (
+        (changes_cli.COMMANDS, changes_cli.run),
+        (secret_cli.COMMANDS, secret_cli.run),
+        (database_cli.COMMANDS, database_cli.run),
+    ):
+        if chosen.command in commands:
+            return run(chosen)
     if chosen.command == "doctor":
         return doctor.run(chosen, setup_cli.this_machine(), setup_cli.our_records(), ours.config_file(os.environ))
     return setup_cli.run(chosen)

@@ -52,6 +52,7 @@ REQUEST_KEY_WAIT_S: Final = 5.0  # for another server that is at the same reques
 REQUEST_KEY_LOOK_S: Final = 0.05  # how often meanwhile
 ARGUMENT_KEPT_CHARS: Final = 120  # what the journal keeps of one argument
 SUMMARY_CHARS_MAX: Final = 500  # what the journal keeps of an answer; all of it where a `request_key` may ask for it
+CHANGE_CHARS_MAX: Final = 20_000  # of one change shown, or one undo foreseen
 CONSENT_S: Final = 600.0  # a question waits as long for the user's answer
 CONSENT_ASKS_MAX: Final = 5  # of one call, when what it would change keeps changing meanwhile
 CONSENT_OPEN_MAX: Final = 1_024  # questions waiting for their answers; the oldest are asked again

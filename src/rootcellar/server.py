@@ -22,8 +22,8 @@ from rootcellar.confine.pool import Pools
 from rootcellar.consent import Questions
 from rootcellar.errors import BadArgument, NeedsConsent, Refusal
 from rootcellar.in_force import Offer, in_force, wants_client_roots
+from rootcellar.journal.opening import Journal
 from rootcellar.journal.recording import Asks, Recording, Request
-from rootcellar.journal.store import Store
 from rootcellar.policy import Confirm, Effect, Policy
 from rootcellar.prompts import PROMPTS
 from rootcellar.request_state import KeptCodec
@@ -54,7 +54,7 @@ class House:
         self.tools = admitted(TOOLSETS, settings.policy)
         self.asks = wants_client_roots(settings)
         self.ground = Ground()
-        self.store = Store(journal)  # nothing is opened before the first change
+        self.journal = Journal.at(journal, databases.OPEN)  # nothing is opened before the first change
         self._questions = Questions()
         self.pools = Pools(programs=[found] if (found := program()) else [], warm=WARM)
         self._listed: Json = {"tools": [tool.spec() for tool in self.tools.values()]}
@@ -78,7 +78,8 @@ class House:
             offer = await talk.roots() if self.asks else None
             asks = self._asks(talk)
             while True:
-                request = Request(tool.name, tool.effect, summed_up(arguments), talk.host, key, asks, agreed)
+                sql = str(arguments.get("sql") or "")
+                request = Request(tool.name, tool.effect, summed_up(arguments), talk.host, key, asks, agreed, sql)
                 try:
                     return await self._tried(offer, tool, arguments, cancel, report, request)
                 except NeedsConsent as need:
@@ -120,9 +121,9 @@ class House:
         request: Request,
     ) -> Future[Json]:
         roots = in_force(self.ground, self.settings, offer)
-        recording = Recording(self.store, request)
+        recording = Recording(self.journal.store, request)
         witness = FORBIDDEN if tool.effect is Effect.READ else recording
-        call = Call(roots.witnessed(witness), recording, cancel, report)
+        call = Call(roots.witnessed(witness), recording, self.journal, cancel, report)
         if not roots.roots:
             refusal: Future[Json] = Future()
             refusal.set_result(spoken(tool, call, arguments))  # nothing can be opened: the answer says why
@@ -197,8 +198,8 @@ class House:
         until = time.monotonic() + seconds
         wait(list(self._changing), timeout=seconds)
         self._audit.flush(limits.AUDIT_FLUSH_S)
-        databases.close()
-        self.store.close(max(0.0, until - time.monotonic()))
+        databases.OPEN.close()
+        self.journal.store.close(max(0.0, until - time.monotonic()))
 
 
 def _unasked(policy: Policy) -> Asks:

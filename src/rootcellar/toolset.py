@@ -23,6 +23,7 @@ from rootcellar import limits
 from rootcellar.confine import Lane, Roots
 from rootcellar.errors import BadArgument, Busy, Cancelled, NeedsConsent, Refusal
 from rootcellar.journal.changes import Change
+from rootcellar.journal.opening import Journal
 from rootcellar.journal.recording import Recording
 from rootcellar.policy import Effect, Policy
 from rootcellar.telemetry import LOG
@@ -71,6 +72,7 @@ class Call:
 
     roots: Roots
     recording: Recording
+    journal: Journal
     cancel: Cancel = field(default_factory=Cancel)
     progress: Callable[[float, float | None, str], None] = lambda _done, _total, _message: None
 

@@ -69,6 +69,7 @@ def _is_plain_meta(meta: Any) -> bool:  # noqa: ANN401 - any JSON value
     return (
         isinstance(token, str | int)
         and not isinstance(token, bool)
+        and (_PREFIX + "protocolVersion" not in meta or _PREFIX + "clientCapabilities" in meta)  # the engine says so
         and _is_client(meta.get(_PREFIX + "clientInfo", {"name": "", "version": ""}))
         and _are_capabilities(meta.get(_PREFIX + "clientCapabilities", {}))
     )

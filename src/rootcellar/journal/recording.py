@@ -8,24 +8,30 @@ and nothing has happened. Nothing is recorded of a call that changes nothing: it
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from rootcellar import limits
-from rootcellar.confine import UNWATCHED
+from rootcellar.confine import Act
 from rootcellar.errors import BadArgument, Busy, Declined, NeedsConsent, Refusal
+from rootcellar.journal import facts as fact
 from rootcellar.journal import stating
+from rootcellar.journal.contents import digest
+from rootcellar.journal.databases import DatabaseRecord
+from rootcellar.journal.files import FileRecord
+from rootcellar.policy import Effect
 from rootcellar.telemetry import LOG
 
 if TYPE_CHECKING:
-    from rootcellar.confine import Step, Ticket
-    from rootcellar.journal.changes import Change
+    from rootcellar.confine import Entry, Step, Ticket
+    from rootcellar.journal.changes import Change, Recorded
     from rootcellar.journal.drafting import Draft
     from rootcellar.journal.store import Store
-    from rootcellar.policy import Effect
+    from rootcellar.sqlite import Changed, Recorder
 
 
 class Asks(Enum):
@@ -47,6 +53,7 @@ class Request:
     key: str  # the caller's `request_key`; empty for none
     asks: Asks
     agreed: frozenset[str] = frozenset()  # fingerprints
+    sql: str = ""  # what a database was asked to do, for the user who is asked
 
 
 class Recording:
@@ -56,15 +63,37 @@ class Recording:
         self._store = store
         self._request = request
         self._draft: Draft | None = None
+        self._file_record: FileRecord | None = None
         self._is_agreed = False
+        self._made: dict[str, Entry] = {}
+        self._undoing: Recorded | None = None
+        self._undoes = ""
 
     # Before a change is real
 
     def about_to(self, step: Step) -> Ticket:
         """The witness of files: ask, then record."""
-        if stating.destroys(step):
+        if stating.destroys(step) and not self.is_new(step.to or step.entry):
             self.agree(lambda: stating.about_file(step))
-        return UNWATCHED.about_to(step)
+        if step.act is Act.CREATE:
+            self._made[fact.path(fact.at(step.entry))] = step.entry
+        return self._files().about_to(step)
+
+    def database(self, entry: Entry) -> Recorder:
+        """The recorder of changes to one database: the same, before a change of it is kept."""
+        record = DatabaseRecord(self._store, self.draft(), entry)
+        record.undoing = self._undoing
+        return _Asking(self, entry, record)
+
+    def _files(self) -> FileRecord:
+        if self._file_record is None:
+            self._file_record = FileRecord(self._store, self.draft())
+        self._file_record.undoing = self._undoing
+        return self._file_record
+
+    def is_new(self, entry: Entry) -> bool:
+        """Whether this very call has made it: then nothing in it can be lost."""
+        return fact.path(fact.at(entry)) in self._made
 
     def agree(self, state: Callable[[], NeedsConsent]) -> None:
         """Go on only with the user's yes to what `state` says, where a yes is needed. NeedsConsent, Declined."""
@@ -79,6 +108,10 @@ class Recording:
         if need.fingerprint not in self._request.agreed:
             raise need
 
+    def agree_to_change(self, entry: Entry, changed: Changed) -> None:
+        """The same for a prepared change of a database."""
+        self.agree(lambda: stating.about_database(entry, changed, self._request.sql))
+
     def agree_to_all(self, state: Callable[[], NeedsConsent]) -> None:
         """One yes for everything this call does from here on: what it will do is stated in one."""
         self.agree(state)
@@ -88,8 +121,30 @@ class Recording:
         """The record of this call, begun when it is first asked for."""
         if self._draft is None:
             told = self._request
-            self._draft = self._store.begin(told.tool, told.arguments, told.host, told.effect, told.key)
+            self._draft = self._store.begin(told.tool, told.arguments, told.host, told.effect, told.key, self._undoes)
         return self._draft
+
+    # What an undo tells (`undo.Taking`)
+
+    def begin_undo(self, ids: Sequence[str]) -> None:
+        """What this call changes undoes these changes."""
+        self._undoes = " ".join(ids)
+
+    def take_back(self, step: Recorded | None) -> None:
+        """What is recorded from now on takes back this step."""
+        self._undoing = step
+
+    def nothing(self, step: Recorded, why: str) -> None:
+        """Record that a step is undone without an act."""
+        self._files().nothing(step, why)
+
+    def recorded(self) -> Sequence[Recorded]:
+        """The steps that have happened, in order."""
+        return self.draft().recorded()
+
+    def forget(self) -> None:
+        """Everything was put back: nothing of this call stays recorded."""
+        self.draft().forget()
 
     # Once
 
@@ -117,12 +172,63 @@ class Recording:
 
     def seal(self, summary: str) -> Change | None:
         """End the record; None when nothing was changed. Never raises: what was changed is changed."""
-        draft, self._draft = self._draft, None
+        draft, self._draft, self._file_record = self._draft, None, None
         if draft is None:
             return None
         kept = summary if self._request.key else summary[: limits.SUMMARY_CHARS_MAX]
         try:
+            if _came_to_nothing(draft.recorded()):
+                draft.forget()
+            for step in draft.recorded():
+                self._look_again(draft, step)
             return draft.seal(kept)
         except Refusal as refusal:  # it is begun on the disk, and settled by the next server
             LOG.warning("change %s could not be sealed: %s", draft.id, refusal)
             return None
+
+    def _look_again(self, draft: Draft, step: Recorded) -> None:
+        """A file that was made empty, for a worker to fill: what it holds now is what this call made."""
+        entry = self._made.get(fact.path(step.facts["at"])) if step.kind == "file.create" else None
+        if entry is None or step.facts["made"]["size"]:
+            return
+        with contextlib.suppress(Refusal), entry.open_read() as content:
+            if content.size and content.stat.identity == fact.identity(step.facts["made"]):
+                is_small = content.size <= limits.JOURNAL_HASH_BYTES_MAX
+                known = digest(content.fd, 0, content.size, None) if is_small else ""
+                draft.amend(step.n, {"made": fact.stat(content.stat), "hash": known})
+
+
+def _came_to_nothing(steps: Sequence[Recorded]) -> bool:
+    """Whether all that a call did was to make a file and take it away again."""
+    if [step.kind for step in steps] != ["file.create", "file.remove"]:
+        return False
+    return fact.path(steps[0].facts["at"]) == fact.path(steps[1].facts["at"])
+
+
+class _Asking:
+    """A database's recorder that asks before it records."""
+
+    def __init__(self, recording: Recording, entry: Entry, inner: Recorder) -> None:
+        self._recording, self._entry, self._inner = recording, entry, inner
+
+    def keep_whole(self, size: int) -> None:
+        """Keep the files as they are."""
+        self._inner.keep_whole(size)
+
+    def record(self, changed: Changed) -> None:
+        """Ask, then record."""
+        if changed.effect is Effect.DESTROY and not self._recording.is_new(self._entry):
+            self._recording.agree_to_change(self._entry, changed)
+        self._inner.record(changed)
+
+    def happened(self, changed: Changed) -> None:
+        """It is committed."""
+        self._inner.happened(changed)
+
+    def did_not(self) -> None:
+        """It was rolled back."""
+        self._inner.did_not()
+
+    def unsure(self) -> None:
+        """The worker died: the database itself must tell."""
+        self._inner.unsure()

@@ -17,7 +17,6 @@ from rootcellar import limits
 from rootcellar.confine import Act, Details, Kind
 from rootcellar.confine.write import read_at
 from rootcellar.errors import NeedsConsent, Refusal
-from rootcellar.policy import Effect
 from rootcellar.text import diff
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 _CHUNK: Final = 1 << 20
 _DIFFED_BYTES_MAX: Final = 256 * limits.KIB
 _NAMES_TOLD: Final = 8
+_SQL_TOLD: Final = 1_000
 
 
 def destroys(step: Step) -> bool:
@@ -58,18 +58,14 @@ def about_file(step: Step) -> NeedsConsent:
     return NeedsConsent(text[: limits.CONSENT_CHARS_MAX], fingerprint(facts))
 
 
-def about_database(entry: Entry, changed: Changed) -> NeedsConsent:
+def about_database(entry: Entry, changed: Changed, sql: str) -> NeedsConsent:
     """What a prepared change of a database will do, and its fingerprint."""
-    lines = [f"Change the database `{entry}`: {changed.summary()}."]
+    shown = sql if len(sql) <= _SQL_TOLD else f"{sql[:_SQL_TOLD]}..."
+    lines = [f"Change the database `{entry}`: {changed.summary()}.", *([shown] if shown else [])]
     if changed.sample:
         lines += ["For example:", *changed.sample]
     facts = ["database", _place(entry), sorted(changed.affected.items()), sorted(changed.rows.items()), changed.target]
     return NeedsConsent("\n".join(lines)[: limits.CONSENT_CHARS_MAX], fingerprint(facts))
-
-
-def changes_nothing_kept(changed: Changed) -> bool:
-    """Whether a prepared change of a database destroys nothing."""
-    return changed.effect is not Effect.DESTROY
 
 
 def fingerprint(facts: Iterable[object]) -> str:

@@ -141,7 +141,7 @@ class Store:
 
     def change(self, known: str) -> Change:
         """A change by its id; NotFound."""
-        found = self.ask(lambda: self.shelf().index.change_of(known))
+        found = self.ask(lambda: self.shelf().index.change_of(known)) if self.is_there() else None
         if found is None:
             raise NotFound(f"`{known[:40]}` is no change in the journal", "`list_changes` shows them")
         return found
@@ -150,6 +150,8 @@ class Store:
         """Changes, the newest first, and the cursor that continues them."""
         if cursor and not cursor.isdecimal():
             raise BadArgument("`cursor` is not one of ours", "leave it out to begin at the newest change")
+        if not self.is_there():
+            return Page(())
         before = int(cursor) if cursor else 1 << 62
         found = self.ask(lambda: self.shelf().index.page(asked, before, count + 1))
         more = str(found[count - 1][0]) if len(found) > count else ""
@@ -170,7 +172,7 @@ class Store:
                 shelf.settle(owner)
             raise Busy("this request is being carried out by another server", "ask again in a moment")
 
-        return self.ask(found)
+        return self.ask(found) if self.is_there() else None
 
     def later(self, path: str, order: int, change: str) -> list[tuple[int, str, str, int]]:
         """The steps of other changes that touch a path, what lies below it or what holds it, after `order`."""
@@ -191,6 +193,11 @@ class Store:
                 shelf.index.hold(ids, owner(shelf))
 
         self.ask(act)
+
+    def is_there(self) -> bool:
+        """Whether anything was ever recorded: who only looks makes nothing."""
+        index = os.path.join(self._directory, "index.db")
+        return self.ask(lambda: self._shelf is not None or os.path.exists(index))
 
     def stored(self) -> int:
         """How many bytes the store holds."""

@@ -19,7 +19,7 @@ from rootcellar.policy import Access, Effect
 from rootcellar.sqlite import header, transfer
 from rootcellar.sqlite.cipher import KeyProvider, NoKeys
 from rootcellar.sqlite.header import Header, Sort
-from rootcellar.sqlite.keeping import Keeping, KeptFiles, KeptRows, Recorder, Run, Way
+from rootcellar.sqlite.keeping import Keeping, KeptFiles, KeptRows, Recorder, Run, Way, recorder_of
 from rootcellar.sqlite.marks import Params, Query
 from rootcellar.sqlite.pool import Pool
 from rootcellar.sqlite.process import SILENT, Cancel, Listener, Lost, Never, Watching, Worker
@@ -268,10 +268,10 @@ class Database:
 
     def _keeping(self, request: Json, seconds: float, record: Recorder | None, listener: Listener = SILENT) -> Json:
         """Hand a change to the one writer, and tell the recorder before it is kept and after."""
-        keeping = Keeping(record)
+        keeping = Keeping(record or recorder_of(self.entry, request))
         listener = replace(listener, sink=keeping.sink, prepared=keeping.prepared)
         try:
-            told = self.ask_to_change({**request, "ask": record is not None}, seconds, listener)
+            told = self.ask_to_change({**request, "ask": keeping.recorder is not None}, seconds, listener)
         except BaseException as error:
             keeping.failed(error, replace(self, cancel=Never()).is_there)
             raise

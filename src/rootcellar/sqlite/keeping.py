@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from rootcellar import errors
+from rootcellar.confine import UNWATCHED
 from rootcellar.sqlite.results import Changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rootcellar.confine import Entry
     from rootcellar.sqlite.wire import Json
 
 
@@ -82,6 +84,23 @@ class Recorder(Protocol):
 
     def unsure(self) -> None:
         """The worker died between the word and its answer, and the database does not tell."""
+
+
+@runtime_checkable
+class DatabaseWitness(Protocol):
+    """The witness of an entry that also hears of changes inside a database."""
+
+    def database(self, entry: Entry) -> Recorder:
+        """Who is told of the changes of this one."""
+
+
+def recorder_of(entry: Entry, request: Json) -> Recorder | None:
+    """Who must be told of a change: the entry's own witness says it, so that no tool can forget. ReadOnly."""
+    if request.get("dry") or entry.witness is UNWATCHED:
+        return None
+    if isinstance(entry.witness, DatabaseWitness):
+        return entry.witness.database(entry)
+    raise errors.ReadOnly(f"`{entry}` cannot be changed by a tool that only reads", "use another tool")
 
 
 @dataclass(slots=True)

@@ -23,13 +23,7 @@ from rootcellar.toolset import Call, Toolset
 DATABASES = Toolset("databases")
 
 # Made when the server is, before any thread is fenced in: its workers are started from there.
-_OPEN: Final = Databases(keys.served())
-
-
-def close() -> None:
-    """End every worker; the server is ending."""
-    _OPEN.close()
-
+OPEN: Final = Databases(keys.served())
 
 Params = Annotated[
     list[Any] | dict[str, Any] | None,
@@ -51,13 +45,13 @@ def _bound(params: list[Any] | dict[str, Any] | None) -> list[Any] | dict[str, A
 
 
 def _opened(call: Call, database: str) -> Database:
-    return _OPEN.open(call.roots.entry(database), call.cancel)
+    return OPEN.open(call.roots.entry(database), call.cancel)
 
 
 @DATABASES.tool("List databases", Effect.READ, Lane.LONG)
 def list_databases(call: Call, *, path: str = ".") -> Said:
     """Find the SQLite databases in a folder, whatever their names: size, tables, encrypted, WAL."""
-    found = _OPEN.list(call.roots.entry(path), call.cancel)
+    found = OPEN.list(call.roots.entry(path), call.cancel)
     return Said(text="\n".join(one.line() for one in found), note=f"[{len(found):,} databases]")
 
 
@@ -75,7 +69,7 @@ def describe_database(
     opened = _opened(call, database)
     if not check:
         return Said(text=opened.describe(table, samples))
-    told, unfenced = opened.check().text(), _OPEN.pool.unfenced
+    told, unfenced = opened.check().text(), OPEN.pool.unfenced
     return Said(text=told, note=f"[its worker is not fenced in: {unfenced}]" if unfenced else "")
 
 
@@ -120,9 +114,9 @@ def change_database(
     entry = call.roots.entry(database)
     run = Run.DRY if dry_run else Run.KEEP
     if not create:
-        return Said(text=_OPEN.open(entry, call.cancel).change(sql, _bound(params), run).text())
+        return Said(text=OPEN.open(entry, call.cancel).change(sql, _bound(params), run).text())
     with _nothing_left_empty(entry):
-        return Said(text=_OPEN.create(entry, call.cancel).change(sql, _bound(params), run).text())
+        return Said(text=OPEN.create(entry, call.cancel).change(sql, _bound(params), run).text())
 
 
 @contextmanager
