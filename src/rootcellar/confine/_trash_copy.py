@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from rootcellar.confine._open import Backend, Kind, LinkFound, OddFile, Stat
+from rootcellar.confine.attributes import Attributes, like_owner
 from rootcellar.errors import TooLarge, WrongKind
 
 _LEVELS_MAX: Final = 200  # two handles a level
@@ -86,6 +87,7 @@ def _copy(backend: Backend, source: Spot, target: Spot, check: Callable[[], None
         return Copied(found)
     if found.kind is Kind.LINK:
         backend.make_link(*target, backend.read_link(*source))
+        Attributes.of(found).wear_link(*target)
         return Copied(found)
     if found.kind is not Kind.DIRECTORY:
         raise WrongKind(f"`{source.name}` is a {found.kind.value}, which cannot go to the trash of another disk")
@@ -111,21 +113,13 @@ def _copy_file(backend: Backend, source: Spot, target: Spot, check: Callable[[],
         try:
             while backend.copy_some(reading, writing, _CHUNK):
                 check()
-            _like_owner(reading, writing)
+            like_owner(reading, writing)
             backend.like(reading, writing)
             backend.sync_file(writing)
         finally:
             os.close(writing)
     finally:
         os.close(reading)
-
-
-def _like_owner(source: int, copy: int) -> None:
-    """The owner too, where that is allowed: it may come back from the trash."""
-    if hasattr(os, "fchown"):
-        old = os.fstat(source)
-        with contextlib.suppress(OSError):
-            os.fchown(copy, old.st_uid, old.st_gid)
 
 
 def _scrap(backend: Backend, target: Spot) -> None:

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
-from rootcellar.confine._open import Kind, Stat
+from rootcellar.confine._open import Stat
 
 # Attributes that belong to the bytes or the people, ACLs among them: they must come back. The rest if possible.
 _THEIRS: Final = ("user.", "system.posix_acl_access", "system.posix_acl_default", "system.richacl", "system.nfs4_acl")
@@ -62,13 +62,20 @@ class Attributes:
                 with contextlib.suppress(OSError):
                     os.setxattr(fd, name, value)
 
-    def wear_name(self, directory: int, name: str, kind: Kind) -> None:
+    def wear_link(self, directory: int, name: str) -> None:
         """Give owner and times to a link, as far as the system can."""
-        assert kind is Kind.LINK
         with contextlib.suppress(OSError, NotImplementedError):
             os.chown(name, self.uid, self.gid, dir_fd=directory, follow_symlinks=False)
         with contextlib.suppress(OSError, NotImplementedError):
             os.utime(name, ns=(self.atime_ns, self.mtime_ns), dir_fd=directory, follow_symlinks=False)
+
+
+def like_owner(source: int, copy: int) -> None:
+    """The owner too, where that is allowed: of what moves to another disk, and may come back."""
+    if hasattr(os, "fchown"):
+        old = os.fstat(source)
+        with contextlib.suppress(OSError):
+            os.fchown(copy, old.st_uid, old.st_gid)
 
 
 def _listed(fd: int) -> list[str]:

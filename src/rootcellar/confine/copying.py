@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Final
 
 from rootcellar.confine import names
 from rootcellar.confine._open import DRAFT_PREFIX, Backend, Draft, Kind, LinkFound, OddFile, Overwrite, Stat, shut
+from rootcellar.confine.attributes import Attributes, like_owner
 from rootcellar.confine.drafts import private_name
 from rootcellar.confine.mark import Mark
 from rootcellar.confine.refusals import outside, wrong_kind
-from rootcellar.confine.removal import Known, Watch, opened_old, removable, remove_tree
+from rootcellar.confine.removal import Known, Watch, opened_old, removable, remove_tree, still_there
 from rootcellar.confine.resolve import Ending, Place, Trail
 from rootcellar.confine.turns import turn
 from rootcellar.confine.witness import Act, Step, watched
@@ -78,6 +79,7 @@ def move(source: Entry, to: Entry, overwrite: Overwrite, watch: Watch) -> None:
                     Act.MOVE, source.at(here.parts), here.stat, to.at(there.parts), there.stat, old_fd=fd
                 )  # fmt: skip
                 with watched(step) as ticket:
+                    still_there(backend, there, there.stat)
                     backend.rename(here.directory, here.name, there.directory, there.name, overwrite)
                     ticket.happened()
         except OSError as error:
@@ -181,6 +183,8 @@ class _Tree:
         private = private_name()
         self.backend.make_link(there.directory, private, target)
         try:
+            if here.stat is not None:
+                Attributes.of(here.stat).wear_link(there.directory, private)
             made = self.backend.lstat(there.directory, private)
             with opened_old(self.backend, there, there.stat) as (fd, _), watched(self._step(made, fd)) as ticket:
                 self.backend.rename(there.directory, private, there.directory, there.name, overwrite)
@@ -265,7 +269,9 @@ class _Tree:
         text = self.backend.read_link(source.top, name) if kind is Kind.LINK else None
         if text is not None and self._leads_inside(text, depth):
             self.backend.make_link(target.top, name, text)
-            self._note(source, name, self.backend.lstat(source.top, name))
+            stat = self.backend.lstat(source.top, name)
+            Attributes.of(stat).wear_link(target.top, name)
+            self._note(source, name, stat)
             self.copied.links += 1
             return
         told = "/".join(map(names.shown, (*source.names, name)))
@@ -306,6 +312,8 @@ class _Tree:
             stat = backend.fstat(source)
             draft = backend.draft(there.directory)
             try:
+                if self.known is not None:
+                    like_owner(source, draft.fd)
                 backend.like(source, draft.fd)
                 self._bytes(source, draft, stat.size, names.shown(name))
                 backend.like(source, draft.fd)  # the times again, after the bytes

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rootcellar.confine import names
-from rootcellar.confine._open import Backend, Kind, LinkFound, Stat, shut
+from rootcellar.confine._open import Backend, Displaced, Kind, LinkFound, Stat, shut
 from rootcellar.confine.resolve import Ending, Place, Trail
 from rootcellar.confine.turns import turn
 from rootcellar.confine.walk import Cancel, sealed_below
@@ -68,6 +68,7 @@ def remove(entry: Entry, watch: Watch) -> None:
             with opened_old(backend, place, stat) as (fd, text):
                 step = Step(Act.REMOVE, entry.at(place.parts), stat, old_fd=fd, link=text)
                 with watched(step) as ticket:
+                    still_there(backend, place, stat)
                     backend.remove(place.directory, place.name, stat.kind)
                     ticket.happened()
         backend.sync_directory(place.directory)
@@ -121,6 +122,15 @@ def _check_seals(entry: Entry, place: Place, to: Target | None) -> None:
             f"`{names.clipped(str(entry))}` holds sealed names, which stay where they are: {told}{more}",
             "move or delete its other parts one by one",
         )
+
+
+def still_there(backend: Backend, place: Place, stat: Stat | None) -> None:
+    """Stale unless what is about to go is still what was kept: taking the record took a while."""
+    if stat is None or stat.kind is Kind.DIRECTORY:
+        return
+    now = backend.lstat(place.directory, place.name)
+    if (now.identity, now.size, now.mtime_ns) != (stat.identity, stat.size, stat.mtime_ns):
+        raise Displaced
 
 
 def remove_tree(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from rootcellar.confine import names, trash, write
-from rootcellar.confine._open import Kind, LinkFound, Overwrite, Stat
+from rootcellar.confine._open import LinkFound, Overwrite, Stat
 from rootcellar.confine.attributes import Attributes
 from rootcellar.confine.drafts import private_name
 from rootcellar.confine.removal import remove_tree
@@ -114,7 +114,7 @@ def bring_back_link(entry: Entry, text: str, attributes: Attributes) -> Stat:
         backend, private = entry.root.backend, private_name()
         backend.make_link(place.directory, private, text)
         try:
-            attributes.wear_name(place.directory, private, Kind.LINK)
+            attributes.wear_link(place.directory, private)
             made = backend.lstat(place.directory, private)
             with watched(Step(Act.CREATE, entry.at(place.parts), made=made, link=text)) as ticket:
                 backend.rename(place.directory, private, place.directory, place.name, Overwrite.REFUSE)
