@@ -146,6 +146,7 @@ class Talk:
         self._asked: dict[str, types.InputRequest] = {}  # what a further round has to ask again
         self._times = int(self._state.get("times", 0))
         self._was = str(self._state.get("was", ""))  # the fingerprint of what was asked about last
+        self._yes: list[str] = list(self._state.get("yes", []))  # of what was agreed to before that, in this call
 
     async def roots(self) -> Offer | None:
         """What the client offers as roots for this call; None if it has none to offer. Raises Asked to ask it first."""
@@ -170,18 +171,19 @@ class Talk:
             return False
         return can.form is not None or can.url is None  # `{}` means forms
 
-    def agreed(self) -> str | None:
-        """The fingerprint of what the user agreed to since the last round; None if nothing was asked. Declined."""
+    def agreed(self) -> frozenset[str]:
+        """The fingerprints of what the user has agreed to in this call so far. Declined."""
         token = self._state.get("token")
         answers = (self._ctx.params or {}).get("inputResponses") or {}
         if not isinstance(token, str) or CONSENT_KEY not in answers or not self._questions.redeem(token):
-            return None  # not asked, answered before, or too late
+            return frozenset()  # not asked, answered before, or too late
         if consent.verdict(answers[CONSENT_KEY]) is not consent.Verdict.YES:
             raise consent.declined()
-        return self._was
+        self._yes.append(self._was)
+        return frozenset(self._yes)
 
-    async def agree(self, need: NeedsConsent) -> str:
-        """Put the question; the fingerprint of what was agreed to. Raises Asked (the modern way) or Declined."""
+    async def agree(self, need: NeedsConsent) -> frozenset[str]:
+        """Put the question; all that is agreed to then. Raises Asked (the modern way) or Declined."""
         if self._times >= limits.CONSENT_ASKS_MAX:
             raise consent.restless()
         message = consent.question(need, self._was)
@@ -190,7 +192,7 @@ class Talk:
         request = types.ElicitRequest(params=form)
         if self._is_modern:
             self._asked[CONSENT_KEY] = request
-            raise self._asking({"token": self._questions.put(), "was": self._was})
+            raise self._asking({"token": self._questions.put(), "was": self._was, "yes": self._yes})
         try:
             answer = await self._ctx.session.send_request(
                 request,
@@ -207,7 +209,8 @@ class Talk:
             raise consent.unheard() from None
         if consent.verdict(answer.model_dump()) is not consent.Verdict.YES:
             raise consent.declined()
-        return need.fingerprint
+        self._yes.append(need.fingerprint)
+        return frozenset(self._yes)
 
     def _asking(self, state: dict[str, object]) -> Asked:
         said = json.dumps({"times": self._times, **state})

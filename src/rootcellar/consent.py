@@ -70,7 +70,8 @@ def restless() -> Declined:
 
 def question(need: NeedsConsent, was: str) -> str:
     """What the user reads; `was` is the fingerprint of what they read before in this call, if they did."""
-    again = "It has changed since you were asked. " if was not in ("", need.fingerprint) else ""
+    is_changed = was not in ("", need.fingerprint) and not need.is_further
+    again = "It has changed since you were asked. " if is_changed else ""
     return f"{again}{need.statement}"
 
 

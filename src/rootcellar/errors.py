@@ -215,6 +215,7 @@ class NeedsConsent(Refusal):
         super().__init__("the user has to agree to this change first", "ask the user, then try again")
         self.statement = statement  # what will happen, for the user
         self.fingerprint = fingerprint  # the same for the same change of the same things
+        self.is_further = False  # something was agreed to already, and still holds
 
 
 class Cancelled(Refusal):

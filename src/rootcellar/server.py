@@ -74,7 +74,7 @@ class House:
         cancel, report = Cancel(), _reporter(ctx, asyncio.get_running_loop())
         key = arguments.pop(REQUEST_KEY, None) or ""
         try:
-            agreed = frozenset(filter(None, [talk.agreed()]))
+            agreed = talk.agreed()
             offer = await talk.roots() if self.asks else None
             asks = self._asks(talk)
             while True:
@@ -84,7 +84,7 @@ class House:
                     return await self._tried(offer, tool, arguments, cancel, report, request)
                 except NeedsConsent as need:
                     try:
-                        agreed |= {await talk.agree(need)}
+                        agreed = await talk.agree(need)
                     except asking.CannotAsk:
                         asks = _unasked(self.settings.policy)
         except Refusal as refusal:

@@ -279,6 +279,8 @@ def spoken(tool: Tool, call: Call, arguments: Json) -> Json:
         LOG.exception("tool %s failed", tool.name)
         told = refused(Refusal(f"`{tool.name}` failed because of a fault in rootcellar", "the log has the details"))
     change = call.recording.seal("".join(block.get("text", "") for block in told["content"]))
+    if change is not None and call.recording.is_for_good:
+        return _accounted(told, change, "it cannot be undone")
     return told if change is None else _accounted(told, change)
 
 
@@ -294,11 +296,11 @@ def _once(tool: Tool, call: Call, arguments: Json) -> Json:
     return _accounted({"content": [{"type": "text", "text": text}], "isError": False}, change)
 
 
-def _accounted(told: Json, change: Change) -> Json:
+def _accounted(told: Json, change: Change, how: str = "undo_change takes it back") -> Json:
     """The answer with the change's id and how to take it back."""
     *before, last = told["content"]
     gap = "" if last["text"].endswith("\n") else "\n"
-    text = f"{last['text']}{gap}[change_id {change.id}; undo_change takes it back]"
+    text = f"{last['text']}{gap}[change_id {change.id}; {how}]"
     meta = {**told.get("_meta", {}), CHANGE_ID: change.id}
     return {**told, "content": [*before, {**last, "text": text}], "_meta": meta}
 

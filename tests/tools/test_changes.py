@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from driver import ERAS, Host, Json, uri, yes
+from rootcellar import limits
 from rootcellar.policy import Policy
 from rootcellar.tools import TOOLSETS
 from rootcellar.toolset import admitted
@@ -240,6 +243,76 @@ def test_a_client_that_says_it_can_ask_and_cannot_is_let_through(root: Path) -> 
         assert change_id(host.text("delete_file", path="a.md"))
     with Host(str(root), era="legacy", user=lambda _: {"code": -32603, "message": "broken"}) as host:
         assert host.refusal("delete_file", path="b.md")[0] == "declined"
+
+
+def test_what_is_too_large_to_keep_needs_a_yes_of_its_own(era: str, root: Path) -> None:
+    arguments: Json = {"source": "b.md", "destination": "large", "overwrite": True}
+    with (root / "large").open("wb") as large:
+        large.truncate(limits.JOURNAL_CONTENT_BYTES_MAX + 1)
+    with Host(str(root), era=era) as host:
+        assert host.refusal("copy_file", **arguments)[0] == "too_large_to_keep"
+    with Host(str(root), era=era, user=yes) as host:
+        told = host.text("copy_file", **arguments)
+        assert "cannot be undone" in told
+        assert host.questions[-1].startswith("This cannot be undone: ")
+        assert host.refusal("undo_change", change_id=change_id(told))[0] == "not_found"
+
+
+# Databases
+
+
+def test_changes_of_a_database_are_asked_shown_and_undone(era: str, root: Path) -> None:
+    database = root / "shop.db"
+    with contextlib.closing(sqlite3.connect(database)) as shop:
+        shop.executescript("CREATE TABLE t(a INTEGER PRIMARY KEY, b); INSERT INTO t VALUES (1, 'x'), (2, 'y');")
+    before = dump(database)
+    with Host(str(root), era=era, user=no) as host:
+
+        def change(sql: str) -> str:
+            return change_id(host.text("change_database", database="shop.db", sql=sql))
+
+        insert = change("INSERT INTO t VALUES (3, 'z')")
+        assert not host.questions
+        assert host.refusal("change_database", database="shop.db", sql="DELETE FROM t")[0] == "declined"
+        assert "3 rows in t" in host.questions[-1]
+        assert "deleted t: 1|x" in host.questions[-1]
+        assert dump(database).count("INSERT") == 3
+        host.user = yes
+        delete, drop = change("DELETE FROM t"), change("DROP TABLE t")
+        assert "DROP TABLE t" in host.questions[-1]
+        assert "deleted t: 1|x" in host.text("show_change", change_id=delete)
+        assert [line.split()[0] for line in host.text("list_changes", database="shop.db").splitlines()[:3]] == [
+            drop, delete, insert,
+        ]  # fmt: skip
+        assert host.refusal("undo_change", change_id=insert)[0] == "in_the_way"
+        host.text("undo_change", change_id=insert, chain=True)
+    assert dump(database) == before
+
+
+def test_what_tools_make_of_databases_can_be_undone(era: str, root: Path) -> None:
+    (root / "rows.csv").write_text("x\n1\n2\n", "utf-8")
+    before = set(os.listdir(root))
+    with Host(str(root), era=era) as host:
+        host.text("change_database", database="new.db", sql="CREATE TABLE t(x)", create=True)
+        made = [
+            change_id(host.text("import_table", database="new.db", path="rows.csv", table="t")),
+            change_id(host.text("export_table", database="new.db", table="t", path="out.csv")),
+            change_id(host.text("backup_database", database="new.db", path="copy.db")),
+        ]
+        for known in made[::-1]:
+            host.text("undo_change", change_id=known)
+        assert set(os.listdir(root)) == before | {"new.db"}
+
+
+def test_a_rehearsal_leaves_no_change(era: str, root: Path) -> None:
+    with Host(str(root), era=era) as host:
+        host.text("change_database", database="new.db", sql="CREATE TABLE t(x)", create=True, dry_run=True)
+        assert host.text("list_changes") == "[0 changes]"
+
+
+def dump(database: Path) -> str:
+    with contextlib.closing(sqlite3.connect(database)) as shop:
+        return "\n".join(shop.iterdump())
 
 
 # Listing, showing, undoing

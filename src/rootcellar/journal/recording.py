@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 
 from rootcellar import limits
 from rootcellar.confine import Act
-from rootcellar.errors import BadArgument, Busy, Declined, NeedsConsent, Refusal
+from rootcellar.errors import BadArgument, Busy, Declined, NeedsConsent, Refusal, TooLargeToKeep
 from rootcellar.journal import facts as fact
 from rootcellar.journal import stating
 from rootcellar.journal.contents import digest
 from rootcellar.journal.databases import DatabaseRecord
-from rootcellar.journal.files import FileRecord
+from rootcellar.journal.files import FileRecord, Unkept
 from rootcellar.policy import Effect
 from rootcellar.telemetry import LOG
 
@@ -65,6 +65,8 @@ class Recording:
         self._draft: Draft | None = None
         self._file_record: FileRecord | None = None
         self._is_agreed = False
+        self._was_agreed = False
+        self.is_for_good = False  # the user knows that no copy was kept
         self._made: dict[str, Entry] = {}
         self._undoing: Recorded | None = None
         self._undoes = ""
@@ -77,7 +79,15 @@ class Recording:
             self.agree(lambda: stating.about_file(step))
         if step.act is Act.CREATE:
             self._made[fact.path(fact.at(step.entry))] = step.entry
-        return self._files().about_to(step)
+        try:
+            return self._files().about_to(step)
+        except TooLargeToKeep as large:
+            if self._request.asks is not Asks.ASK:
+                raise
+            told = large.message  # Python forgets `large` when the block ends
+            self.agree(lambda: stating.without_undo(step, told))
+        self.is_for_good = True
+        return FileRecord(self._store, self.draft(), Unkept.LET_GO).about_to(step)
 
     def database(self, entry: Entry) -> Recorder:
         """The recorder of changes to one database: the same, before a change of it is kept."""
@@ -106,7 +116,9 @@ class Recording:
             )
         need = state()
         if need.fingerprint not in self._request.agreed:
+            need.is_further = self._was_agreed
             raise need
+        self._was_agreed = True
 
     def agree_to_change(self, entry: Entry, changed: Changed) -> None:
         """The same for a prepared change of a database."""

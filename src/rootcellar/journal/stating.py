@@ -58,6 +58,12 @@ def about_file(step: Step) -> NeedsConsent:
     return NeedsConsent(text[: limits.CONSENT_CHARS_MAX], fingerprint(facts))
 
 
+def without_undo(step: Step, why: str) -> NeedsConsent:
+    """The same for what cannot be undone afterwards."""
+    need = about_file(step)
+    return NeedsConsent(f"This cannot be undone: {why}.\n{need.statement}", fingerprint(["for good", need.fingerprint]))
+
+
 def about_database(entry: Entry, changed: Changed, sql: str) -> NeedsConsent:
     """What a prepared change of a database will do, and its fingerprint."""
     shown = sql if len(sql) <= _SQL_TOLD else f"{sql[:_SQL_TOLD]}..."
