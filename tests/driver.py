@@ -35,7 +35,7 @@ class Host:
     """One server process, as a host of one era sees it. `roots` None: the client has no roots capability.
 
     `user` answers what is asked of them, by the params of the question ("silence": not at all); None: the client
-    cannot ask.
+    cannot ask. `asks` is what the client says of its elicitation: nothing means forms.
     """
 
     def __init__(
@@ -44,12 +44,14 @@ class Host:
         era: str = "modern",
         roots: Sequence[object] | Callable[[], object] | None = None,
         user: Callable[[Json], object] | None = None,
+        asks: Json | None = None,
         version: str = "2025-11-25",
         env: dict[str, str] | None = None,
         cwd: Path | None = None,
     ) -> None:
         self.era, self.roots, self.version = era, roots, version
         self.user = user
+        self._elicitation: Json = {} if user is None else {"elicitation": asks or {}}
         self.questions: list[str] = []
         self.notes: list[Json] = []
         self.asked = 0
@@ -67,7 +69,7 @@ class Host:
             reader.start()
         if era == "legacy":
             capabilities: Json = {} if roots is None else {"roots": {"listChanged": True}}
-            capabilities |= {} if user is None else {"elicitation": {}}
+            capabilities |= self._elicitation
             self.request(
                 "initialize",
                 {"protocolVersion": version, "capabilities": capabilities, "clientInfo": {"name": "t", "version": "1"}},
@@ -145,7 +147,7 @@ class Host:
         params = dict(params or {})
         if self.era == "modern":
             capabilities: Json = {} if self.roots is None else {"roots": {}}
-            capabilities |= {} if self.user is None else {"elicitation": {}}
+            capabilities |= self._elicitation
             envelope: Json = {META + "protocolVersion": "2026-07-28", META + "clientCapabilities": capabilities}
             envelope[META + "clientInfo"] = {"name": "t", "version": "1"}
             params["_meta"] = {**envelope, **params.get("_meta", {})}

@@ -34,7 +34,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rootcellar import consent, limits
-from rootcellar.errors import NeedsConsent
+from rootcellar.errors import Declined, NeedsConsent
 from rootcellar.in_force import Offer
 from rootcellar.telemetry import LOG
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 ROOTS_KEY = "rootcellar.roots"  # the questions' names on the modern wire
 CONSENT_KEY = "rootcellar.consent"
+VISIT_KEY = "rootcellar.visit"
 _ASIDE = "com.github.rootcellar/roots"  # where `lenient` keeps the raw answer, inside this process
 
 
@@ -212,6 +213,47 @@ class Talk:
         self._yes.append(need.fingerprint)
         return frozenset(self._yes)
 
+    def can_visit(self) -> bool:
+        """Whether this client can send its user to an address."""
+        capabilities = self._ctx.session.client_capabilities
+        can = capabilities.elicitation if capabilities else None
+        return can is not None and can.url is not None and self._ctx.protocol_version >= "2025-11-25"
+
+    def visited(self) -> str | None:
+        """The visit that the user agreed to since the last round; None if there was none. Declined."""
+        ident = self._state.get("visit")
+        answers = (self._ctx.params or {}).get("inputResponses") or {}
+        if not isinstance(ident, str) or VISIT_KEY not in answers:
+            return None
+        _check_visit(answers[VISIT_KEY])
+        return ident
+
+    async def visit(self, url: str, message: str, ident: str) -> None:
+        """Have the user sent to an address; returns once they agreed to go. Raises as `agree` does."""
+        request = types.ElicitRequest(
+            params=types.ElicitRequestURLParams(
+                message=message, url=url, elicitation_id=None if self._is_modern else ident
+            )
+        )
+        if self._is_modern:
+            self._asked[VISIT_KEY] = request
+            raise self._asking({"visit": ident})
+        try:
+            answer = await self._ctx.session.send_request(
+                request,
+                types.ElicitResult,
+                request_read_timeout_seconds=limits.CONSENT_S,
+                metadata=ServerMessageMetadata(related_request_id=self._ctx.request_id),
+            )
+        except (MCPError, ValidationError):
+            raise consent.unheard() from None
+        _check_visit(answer.model_dump())
+
+    async def visit_is_over(self, ident: str) -> None:
+        """Tell a legacy client that the user is done there."""
+        if not self._is_modern:
+            await self._ctx.session.send_elicit_complete(ident, related_request_id=self._ctx.request_id)
+
     def _asking(self, state: dict[str, object]) -> Asked:
         said = json.dumps({"times": self._times, **state})
         return Asked(types.InputRequiredResult(input_requests=dict(self._asked), request_state=said))
@@ -221,6 +263,11 @@ class Talk:
         """What the client calls itself; a label, never a reason."""
         known = self._ctx.session.client_params
         return known.client_info.name[: limits.HOST_CHARS_MAX] if known and known.client_info else ""
+
+
+def _check_visit(answer: object) -> None:
+    if not isinstance(answer, Mapping) or answer.get("action") != "accept":
+        raise Declined("the user would not enter the key", "ask the user what they want instead")
 
 
 async def _legacy(ctx: Context) -> Offer:

@@ -8,26 +8,19 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, Final
 
-from rootcellar import ambient, keys, secret_asking
-from rootcellar.confine import Grant, Ground
-from rootcellar.errors import BadArgument, NeedsKey, Refusal
+from rootcellar import keys, secret_asking, unlocking
+from rootcellar.errors import BadArgument
 from rootcellar.keys import Keys
-from rootcellar.policy import Access, Policy
 from rootcellar.secret_index import Kind
 from rootcellar.secrets import Secret
-from rootcellar.sqlite import Database, Databases, Key, Query
-from rootcellar.sqlite.database import place_of
+from rootcellar.sqlite import Database, Key, Query
 from rootcellar.sqlite.header import Sort
 from rootcellar.sqlite.rekey import rekey
 
 COMMANDS: Final = ("database",)
-_LOOK: Final = "SELECT count(*) FROM sqlite_schema"
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -58,7 +51,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 def _run(chosen: argparse.Namespace) -> int:
     held = secret_asking.our_keys(chosen)
-    with opened(chosen.path, held) as database:
+    with unlocking.opened(chosen.path, held) as database:
         told = changed(chosen, database, held)
     print(json.dumps(told, indent=2) if chosen.json else _line(chosen.verb, told))
     return secret_asking.OK
@@ -78,62 +71,15 @@ def _line(verb: str, told: dict[str, Any]) -> str:
     return f"{told['path']} {done}: {told['rows']:,} rows, checked against the original.{kept}{old}{more}"
 
 
-@dataclass(frozen=True, slots=True)
-class _OneKey:
-    """A provider that knows the one key in question."""
-
-    key: Key | None
-
-    def key_for(self, database: str, salt: bytes) -> Key | None:
-        """That key, whatever the database."""
-        del database, salt
-        return self.key
-
-
-@contextmanager
-def opened(path: str, held: keys.Keys | Key | None) -> Iterator[Database]:
-    """The database at a path that a person named: its own folder is the root, and nothing in it is sealed."""
-    real = ambient.real_path(str(Path(path).expanduser()))
-    ground = Ground()
-    roots = ground.roots([Grant(str(Path(real).parent), Access.READ_WRITE, "command line")], Policy(sealed=()))
-    if not roots.roots:
-        why = roots.dropped[0].reason if roots.dropped else "its folder cannot be opened"
-        raise Refusal(f"`{path}` cannot be opened: {why}", "name a database file in a folder of yours")
-    databases = Databases(held if isinstance(held, Keys) else _OneKey(held))
-    try:
-        yield databases.open(roots.entry(real))
-    finally:
-        databases.close()
-
-
-def shown(database: Database) -> str:
-    """The path of a database, for people."""
-    return place_of(database.entry)[0]
-
-
-def check_opens(path: str, secret: Secret) -> Database:
-    """The database, if this key opens it; NeedsKey if not, BadArgument if it is not encrypted."""
-    with opened(path, Key.passphrase(secret.reveal())) as database:
-        if database.header.sort is not Sort.ENCRYPTED:
-            raise BadArgument(f"`{database.entry}` is not encrypted", "`rootcellar database encrypt PATH` does that")
-        try:
-            database.query(Query(_LOOK))
-        except NeedsKey:
-            raise NeedsKey(
-                f"this key does not open `{database.entry}`", "try again; a raw key is written `x'64 hex digits'`"
-            ) from None
-        return database
-
-
 def changed(chosen: argparse.Namespace, database: Database, held: Keys) -> dict[str, Any]:
     """Encrypt, decrypt or rekey; what came of it."""
     encrypted = database.header.sort is Sort.ENCRYPTED
-    path = shown(database)
+    path = unlocking.shown(database)
     if encrypted is (chosen.verb == "encrypt"):
         state, other = ("encrypted already", "rekey") if encrypted else ("not encrypted", "encrypt")
         raise BadArgument(f"`{database.entry}` is {state}", f"`rootcellar database {other} PATH` may be meant")
     if encrypted:
-        database.query(Query(_LOOK))  # that its key is here and right shows before anything is asked
+        database.query(Query(unlocking.LOOK))  # that its key is here and right shows before anything is asked
     secret = None
     if chosen.verb != "decrypt":
         secret = secret_asking.value("the new key") if chosen.ask else Secret(f"x'{Secret.random().reveal()}'")

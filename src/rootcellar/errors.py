@@ -273,9 +273,13 @@ class Hostile(Refusal):
 
 
 class NeedsKey(Refusal):
-    """An encrypted database and no key, or the wrong one."""
+    """An encrypted database and no key, or the wrong one; with its identity where a key would be kept for it."""
 
     reason = "needs_key"
+
+    def __init__(self, message: str, hint: str = "", *, name: str = "", path: str = "", salt: bytes = b"") -> None:
+        super().__init__(message, hint)
+        self.name, self.path, self.salt = name, path, salt  # the path is for the user alone
 
 
 class NoSecret(Refusal):

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from rootcellar import database_cli, keys, secret_asking, secret_checks
+from rootcellar import database_cli, keys, secret_asking, secret_checks, unlocking
 from rootcellar.backends import title
 from rootcellar.errors import BadArgument, Refusal
 from rootcellar.keys import Keys
@@ -66,27 +66,27 @@ def _name(chosen: argparse.Namespace, held: Keys) -> str:
     """The name of an existing secret, given as itself or by its database."""
     if not chosen.database:
         return str(chosen.name)
-    with database_cli.opened(chosen.database, held) as database:
+    with unlocking.opened(chosen.database, held) as database:
         return keys.name_of(database.header.salt)
 
 
 def _set(chosen: argparse.Namespace, held: Keys) -> int:
     if chosen.database:
         secret = secret_asking.value(f"the key of {chosen.database}")
-        database = database_cli.check_opens(chosen.database, secret)
-        name, kind, unlocks = keys.name_of(database.header.salt), Kind.DATABASE, database_cli.shown(database)
-    else:
-        name, kind, unlocks = check_name(chosen.name), Kind.VALUE, ""
-        if name.startswith(("database.", "ours.")):
-            raise BadArgument(f"names like `{name}` are made by rootcellar itself", "choose another name")
-        secret = secret_asking.value(f"the value of {name}")
+        name = unlocking.keep(held, chosen.database, secret)
+        secret.clear()
+        unlocks = held.index.all()[name].unlocks
+        what = f"The key of {unlocks} is in the keychain."
+        return _told(chosen, {"name": name, "unlocks": unlocks, "kept": True}, what)
+    name = check_name(chosen.name)
+    if name.startswith(("database.", "ours.")):
+        raise BadArgument(f"names like `{name}` are made by rootcellar itself", "choose another name")
+    secret = secret_asking.value(f"the value of {name}")
     held.keychain.put(name, secret)
     secret.clear()
-    held.index.note(name, kind, unlocks)
-    what = (
-        f"The key of {unlocks} is in the keychain." if unlocks else f"Kept. Config refers to it as `keychain:{name}`."
-    )
-    return _told(chosen, {"name": name, "unlocks": unlocks, "kept": True}, what)
+    held.index.note(name, Kind.VALUE)
+    what = f"Kept. Config refers to it as `keychain:{name}`."
+    return _told(chosen, {"name": name, "unlocks": "", "kept": True}, what)
 
 
 def _list(chosen: argparse.Namespace, held: Keys) -> int:
@@ -167,9 +167,9 @@ def _then(one: Mapping[str, Any]) -> str:
 
 
 def _opens(chosen: argparse.Namespace, held: Keys) -> str:
-    with database_cli.opened(chosen.database, held) as database:
+    with unlocking.opened(chosen.database, held) as database:
         database.describe()
-        return f"{database_cli.shown(database)} opens"
+        return f"{unlocking.shown(database)} opens"
 
 
 def _read(name: str, held: Keys) -> int:

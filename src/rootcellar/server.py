@@ -20,10 +20,11 @@ from rootcellar.confine import FORBIDDEN, Ground, Progress
 from rootcellar.confine._rg import program
 from rootcellar.confine.pool import Pools
 from rootcellar.consent import Questions
-from rootcellar.errors import BadArgument, NeedsConsent, Refusal
+from rootcellar.errors import BadArgument, NeedsConsent, NeedsKey, Refusal
 from rootcellar.in_force import Offer, in_force, wants_client_roots
 from rootcellar.journal.opening import Journal
 from rootcellar.journal.recording import Asks, Recording, Request
+from rootcellar.keyasking import KeyQuestions
 from rootcellar.policy import Confirm, Effect, Policy
 from rootcellar.prompts import PROMPTS
 from rootcellar.request_state import KeptCodec
@@ -64,6 +65,7 @@ class House:
         self._audit = Audit(ours.data_here, lambda: self._keys.ours(keys.AUDIT))
         # Opening a root may block on a dead mount; that is no business of the protocol's thread.
         self._doors = ThreadPoolExecutor(limits.DOOR_THREADS, thread_name_prefix="door")
+        self._key_questions = KeyQuestions(self._keys, self._doors)
 
     async def run(self, ctx: asking.Context, state: str | None, tool: Tool, arguments: Json) -> Json:
         """One tool call: roots, then the body on a thread that can reach nothing else, and the user's yes if need be.
@@ -75,6 +77,7 @@ class House:
         key = arguments.pop(REQUEST_KEY, None) or ""
         try:
             agreed = talk.agreed()
+            await self._key_questions.answered(talk)
             offer = await talk.roots() if self.asks else None
             asks = self._asks(talk)
             while True:
@@ -82,6 +85,8 @@ class House:
                 request = Request(tool.name, tool.effect, summed_up(arguments), talk.host, key, asks, agreed, sql)
                 try:
                     return await self._tried(offer, tool, arguments, cancel, report, request)
+                except NeedsKey as need:
+                    await self._key_questions.ask(talk, need)
                 except NeedsConsent as need:
                     try:
                         agreed = await talk.agree(need)
@@ -198,6 +203,7 @@ class House:
         until = time.monotonic() + seconds
         wait(list(self._changing), timeout=seconds)
         self._audit.flush(limits.AUDIT_FLUSH_S)
+        self._key_questions.close()
         databases.OPEN.close()
         self.journal.store.close(max(0.0, until - time.monotonic()))
 

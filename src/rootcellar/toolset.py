@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSche
 
 from rootcellar import limits
 from rootcellar.confine import Lane, Roots
-from rootcellar.errors import BadArgument, Busy, Cancelled, NeedsConsent, Refusal
+from rootcellar.errors import BadArgument, Busy, Cancelled, NeedsConsent, NeedsKey, Refusal
 from rootcellar.journal.changes import Change
 from rootcellar.journal.opening import Journal
 from rootcellar.journal.recording import Recording
@@ -264,11 +264,12 @@ def admitted(toolsets: Sequence[Toolset], policy: Policy) -> dict[str, Tool]:
 def spoken(tool: Tool, call: Call, arguments: Json) -> Json:
     """Run a tool and put what comes of it into words: an answer, a refusal, or one generic line.
 
-    What it changed becomes one change of the journal, whose id is told. Raises NeedsConsent, and nothing else.
+    What it changed becomes one change of the journal, whose id is told. Raises NeedsConsent and NeedsKey, which
+    the user may answer, and nothing else.
     """
     try:
         told = _once(tool, call, arguments)
-    except NeedsConsent:
+    except (NeedsConsent, NeedsKey):
         call.recording.seal("")
         raise
     except Refusal as refusal:

@@ -21,7 +21,6 @@ import sqlcipher3  # type: ignore[import-untyped]
 from keychain import ring as rings
 from keychain.ring import Ring
 
-pytestmark = pytest.mark.slow
 MARK = "PLAIN-4711"
 SCHEMA = """
 CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, b BLOB, r REAL);

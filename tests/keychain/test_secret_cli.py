@@ -16,7 +16,6 @@ from keychain import ring as rings
 from keychain.ring import Ring
 
 VALUE = "CANARY-4711"
-pytestmark = pytest.mark.slow
 
 
 def told(ring: Ring, *words: str, said: str = "") -> Any:

@@ -21,7 +21,6 @@ from keychain.ring import Ring
 from rootcellar import audit
 from rootcellar.request_state import KeptCodec
 
-pytestmark = pytest.mark.slow
 KEY = "CANARY-4711 key"
 
 

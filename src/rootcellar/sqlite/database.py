@@ -318,7 +318,8 @@ class Database:
             raise errors.NeedsKey(
                 f"`{self.entry}` is encrypted, or no database",
                 "its owner can run `rootcellar secret set --database PATH` in a terminal; a key is never sent here",
-            )
+                name=str(self.entry), path=path, salt=self.header.salt,
+            )  # fmt: skip
         return key.reveal() if key else ""
 
 
