@@ -32,7 +32,7 @@ SLOW = {
         "test_setup_cli",
         "test_uvx",
     },
-    "journal": {"test_databases", "test_databases_kills", "test_databases_properties"},
+    "journal": {"test_databases", "test_databases_encrypted", "test_databases_kills", "test_databases_properties"},
     "keychain": {"test_canary", "test_encrypting", "test_keychain", "test_secret_cli", "test_served"},
     "sqlite": {
         "test_bypass",

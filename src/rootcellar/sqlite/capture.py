@@ -192,7 +192,7 @@ class Capture:
             {tuple(map(_text, row)): None for row in one.ours(_SCHEMA)} for one in (self.past, self.connection)
         )
         made = [row for row in now if row not in past]
-        if any(row not in now for row in past) or any(name.startswith("sqlite_seq") for _, name, _, _ in made):
+        if any(row not in now for row in past) or any(name.startswith("sqlite_") and sql for _, name, _, sql in made):
             raise NeedsWhole("the schema")
         return [(kind, name, table, sql) for kind, name, table, sql in made if sql]
 

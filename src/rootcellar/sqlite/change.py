@@ -18,7 +18,7 @@ import apsw
 from rootcellar import errors
 from rootcellar.policy import Effect
 from rootcellar.sqlite import differences, lexer, proof, wholes
-from rootcellar.sqlite.capture import Capture, Images, NeedsWhole
+from rootcellar.sqlite.capture import Capture, NeedsWhole
 from rootcellar.sqlite.rows import header, line
 from rootcellar.sqlite.session import undo
 from rootcellar.sqlite.statement import Fact, Profile, changes_schema, effect_of, tables_of
@@ -126,7 +126,7 @@ def _scripted(connection: Connection, request: Json, capture: Capture | None, *,
 
 def recorded(capture: Capture, talk: Talk) -> Json:
     """Send the images of what was done ahead of the question whether to keep it."""
-    images: Images = capture.images()
+    key, images = capture.connection.key, capture.images()
     if not images.empty:
         for image in (images.before, images.after):
             for start in range(0, len(image), _CHUNK_BYTES):
@@ -134,7 +134,8 @@ def recorded(capture: Capture, talk: Talk) -> Json:
     return {
         "sample": sample(capture), "rows": images.rows, "made": list(images.made), "empty": images.empty,
         "sizes": [len(images.before), len(images.after)], "target": images.target,
-        "proof": "" if images.empty else proof.noted(capture, capture.connection.key), "places": proof.places(capture),
+        "proof": "" if images.empty else proof.noted(capture, key), "places": proof.places(capture, key),
+        "sealed": bool(key),
     }  # fmt: skip
 
 
@@ -167,7 +168,7 @@ async def whole(session: Session, talk: Talk, act: Callable[[Connection], Json])
         return {
             **answer,
             "target": target,
-            "digest": wholes.fingerprint(connection.raw),
+            "digest": wholes.digest_of(connection.raw),
             "is_whole": True,
             "sealed": bool(connection.key),
         }
@@ -176,7 +177,7 @@ async def whole(session: Session, talk: Talk, act: Callable[[Connection], Json])
         connection.commit()
         with suppress(apsw.Error, errors.Refusal):  # it is committed, whatever comes now
             if wholes.may_still_move(connection):
-                return {"digest": wholes.fingerprint(connection.raw)}
+                return {"digest": wholes.digest_of(connection.raw)}
         return {}
 
     try:

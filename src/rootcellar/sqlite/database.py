@@ -216,15 +216,11 @@ class Database:
 
     def is_there(self, changed: Changed) -> bool | None:
         """Whether a change that was about to be kept has been; None where the database does not tell."""
+        request: Json = {"verb": "evidence", "proof": changed.proof, "back": changed.is_back}
         if changed.is_whole:
-            return {changed.digest: True, changed.target: False}.get(self.fingerprint())
-        request = {"verb": "evidence", "proof": changed.proof, "back": changed.is_back}
+            request = {"verb": "settle", "after": changed.digest, "before": changed.target}
         told = self._ask(Profile.READ, request, limits.TRANSFER_S)
         return {1: True, -1: False}.get(told["verdict"])
-
-    def fingerprint(self) -> str:
-        """Of all its pages: the same only while nothing is changed."""
-        return str(self._ask(Profile.READ, {"verb": "fingerprint"}, limits.TRANSFER_S)["fingerprint"])
 
     def import_file(
         self, source: Entry, wanted: Import, progress: Progress | None = None, record: Recorder | None = None

@@ -30,16 +30,18 @@ _ROWS_TRIED: Final = 60
 _TOUCHED_MAX: Final = 256
 
 
-def _digest(value: object) -> str:
-    return hashlib.blake2b(repr(value).encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
+def _digest(value: object, key: str = "") -> str:
+    """With the key of an encrypted database nobody without it can guess what was named."""
+    secret = hashlib.sha256(key.encode()).digest() if key else b""
+    return hashlib.blake2b(repr(value).encode("utf-8", "surrogatepass"), digest_size=10, key=secret).hexdigest()
 
 
-def places(capture: Capture) -> list[str]:
+def places(capture: Capture, key: str) -> list[str]:
     """Names for what is touched, table by table and row by row; none for a change of many rows."""
-    found = [_digest(name) for name in capture.made]
+    found = [_digest(name, key) for name in capture.made]
     count = sum(len(one.keys) for one in capture.shapes())
     if count <= _TOUCHED_MAX:
-        found += [f"{_digest(one.shape.name)}/{_digest(key)}" for one in capture.shapes() for key in one.keys]
+        found += [f"{_digest(one.shape.name, key)}/{_digest(row, key)}" for one in capture.shapes() for row in one.keys]
     return found
 
 

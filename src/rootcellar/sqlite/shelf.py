@@ -125,7 +125,6 @@ def connect(title: str, key: str) -> apsw.Connection:
     raw = apsw.Connection(title, flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, vfs=_VFS)
     try:
         raw.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
-        raw.execute("PRAGMA synchronous = OFF").fetchall()
         raw.execute("PRAGMA temp_store = 2").fetchall()
         if key:
             cipher.unlock(raw, key)

@@ -7,16 +7,21 @@ changed anything since. Putting back is SQLite's own backup into the file, one t
 that has the file open goes on, and a kill leaves the one state or the other.
 """
 
+# ruff: noqa: S608 - names are quoted by `lexer.quoted`, the rest is ours
+
 from __future__ import annotations
 
 import hashlib
+import itertools
+import marshal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import apsw
 
 from rootcellar import errors
-from rootcellar.sqlite import ground, shelf
+from rootcellar.sqlite import ground, lexer, shelf
+from rootcellar.sqlite.capture import SETTINGS
 from rootcellar.sqlite.session import undo
 from rootcellar.sqlite.statement import Profile
 
@@ -34,6 +39,9 @@ _FLEETING: Final = ((18, 20), (24, 28), (40, 44), (92, 100))
 _HEADER_BYTES: Final = 100
 _PAGES_A_STEP: Final = 1_000
 _FULL: Final = 1
+_MARSHAL: Final = 2  # the format that says the same of the same
+_ROWS_AT_ONCE: Final = 2_000
+_COLUMNS: Final = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid"
 _VIRTUAL: Final = "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND rootpage = 0 LIMIT 1"
 
 
@@ -70,16 +78,60 @@ def fingerprint(raw: apsw.Connection) -> str:
     return digest.hexdigest()
 
 
+def digest_of(raw: apsw.Connection) -> str:
+    """Of the pages, and of what they hold: rows put back after a later change lie elsewhere on the same pages."""
+    return f"{fingerprint(raw)}-{_held(raw)}"
+
+
+def _is(raw: apsw.Connection, digest: str) -> bool:
+    pages, _, held = digest.partition("-")
+    return fingerprint(raw) == pages or (bool(held) and _held(raw) == held)
+
+
+def _held(raw: apsw.Connection) -> str:
+    """The schema in its order, every row with its rowid, and the header's numbers."""
+    digest = hashlib.blake2b(digest_size=20)
+    schema = raw.execute("SELECT type, name, tbl_name, sql, rootpage FROM main.sqlite_schema ORDER BY rowid").fetchall()
+    digest.update(marshal.dumps([row[:4] for row in schema], _MARSHAL))
+    digest.update(marshal.dumps([raw.execute(f"PRAGMA main.{name}").get for name in SETTINGS], _MARSHAL))
+    for kind, name, _, _, root in schema:
+        if kind == "table" and root:
+            _add_rows(raw, str(name), digest)
+    return digest.hexdigest()
+
+
+def _add_rows(raw: apsw.Connection, name: str, digest: hashlib.blake2b) -> None:
+    table = f"main.{lexer.quoted(name)} NOT INDEXED"
+    columns = [lexer.quoted(str(row[0])) for row in raw.execute(_COLUMNS, (name,))]
+    exact = ", ".join(f"CASE typeof({c}) WHEN 'text' THEN CAST({c} AS BLOB) ELSE {c} END, typeof({c})" for c in columns)
+    for wanted in (f"rowid, {', '.join(columns)}", ", ".join(columns), f"rowid, {exact}", exact):
+        part = hashlib.blake2b(digest_size=20)
+        try:
+            cursor = raw.execute(f"SELECT {wanted} FROM {table}")
+            while rows := list(itertools.islice(cursor, _ROWS_AT_ONCE)):
+                part.update(marshal.dumps(rows, _MARSHAL))
+        except (UnicodeDecodeError, apsw.SQLError):  # text that is not UTF-8; a table without rowids
+            continue
+        digest.update(part.digest())
+        return
+    raise errors.Corrupt(f"the table `{name}` cannot be read", "`describe_database` tells how far")
+
+
 async def settle(session: Session, request: Json) -> Json:
-    """The fingerprint of the database as it is."""
-    del request
+    """1 when the database is as the change left it, -1 when it is as it was before, 0 when it is neither."""
 
     def work(connection: Connection) -> Json:
-        return {"fingerprint": fingerprint(connection.raw)}
+        connection.profile = Profile.OURS
+        try:
+            if request["before"] and fingerprint(connection.raw) == request["before"]:
+                return {"verdict": -1}
+            return {"verdict": int(_is(connection.raw, request["after"]))}
+        finally:
+            connection.profile = session.opening.profile
 
     await session.close()
     await session.reopen_locked()
-    return await session.do("fingerprint", work)
+    return await session.do("compare", work)
 
 
 async def restore(session: Session, request: Json, talk: Talk) -> Json:
@@ -95,15 +147,16 @@ async def restore(session: Session, request: Json, talk: Talk) -> Json:
         profile, connection.profile = connection.profile, Profile.OURS
         connection.ours("BEGIN IMMEDIATE")
         try:
-            if fingerprint(connection.raw) != request["expected"]:
+            if not _is(connection.raw, request["expected"]):
                 raise errors.Stale(
                     f"`{session.name}` was changed since", "undo what came later first, or copy what you need out of it"
                 )
             with _opened(files, key) as was:
-                told = fingerprint(was)
+                told = "" if request["dry"] else digest_of(was)
+            before = fingerprint(connection.raw)
         finally:
             connection.profile = profile
-        return {"digest": told, "version": connection.raw.data_version()}
+        return {"digest": told, "before": before, "version": connection.raw.data_version()}
 
     def put_back(connection: Connection) -> None:
         connection.rollback()
@@ -112,7 +165,7 @@ async def restore(session: Session, request: Json, talk: Talk) -> Json:
 
     try:
         prepared = await session.do("compare", prepare)
-        answer = {"digest": prepared["digest"], "is_whole": True, "target": request["expected"], "sealed": bool(key)}
+        answer = {"digest": prepared["digest"], "is_whole": True, "target": prepared["before"], "sealed": bool(key)}
         if request["hold"]:  # the server takes the file away while nobody can write to it
             await talk.may_commit(answer)
         elif not request["dry"]:

@@ -52,7 +52,7 @@ _VERBS: Final[dict[str, Callable[..., Awaitable[Json]]]] = {
     "explain": plan.explain,
     "describe": schema.describe,
     "check": care.check,
-    "fingerprint": wholes.settle,
+    "settle": wholes.settle,
     "evidence": proof.evidence,
     "search": care.search,
 }
