@@ -51,7 +51,7 @@ def state(path: Path) -> list[Any]:
             quoted, upper = '"' + name.decode().replace('"', '""') + '"', (sql or b"").upper()
             key = "" if b"WITHOUT ROWID" in upper or b"VIRTUAL" in upper else "rowid, "
             columns = [row[1].decode() for row in other.execute(f"PRAGMA table_xinfo({quoted})") if row[6] != 1]
-            types = ", ".join(f'typeof("{column}")' for column in columns)
+            types = ", ".join("typeof({})".format('"' + column.replace('"', '""') + '"') for column in columns)
             found.append(
                 (name, [repr(row) for row in other.execute(f"SELECT {key}*, {types} FROM {quoted} ORDER BY 1, 2")])
             )

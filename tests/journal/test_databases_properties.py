@@ -55,7 +55,7 @@ def schemas(draw: st.DrawFn) -> tuple[str, list[tuple[str, list[str]]]]:
             )
         if draw(st.booleans()):
             rules.append(f"UNIQUE ({quoted(columns[-1])}){draw(CONFLICTS)}")
-        if tables and draw(st.booleans()):
+        if draw(st.booleans()) and tables:
             parent, theirs = draw(st.sampled_from(tables))
             script.append(
                 f"CREATE UNIQUE INDEX IF NOT EXISTS {quoted('pk!' + parent)} ON {quoted(parent)} ({quoted(theirs[0])})"
@@ -68,7 +68,7 @@ def schemas(draw: st.DrawFn) -> tuple[str, list[tuple[str, list[str]]]]:
         constraints = [rule for rule in rules if rule.startswith(("PRIMARY KEY", "UNIQUE (", "FOREIGN KEY"))]
         rules = [rule for rule in rules if rule not in constraints] + constraints
         script.append(f"CREATE TABLE {quoted(name)} ({', '.join(rules)}){' WITHOUT ROWID' if without else ''}")
-        if tables and draw(st.booleans()):
+        if draw(st.booleans()) and tables:
             other, theirs = draw(st.sampled_from(tables))
             event = draw(st.sampled_from(["AFTER INSERT", "AFTER UPDATE", "BEFORE DELETE"]))
             row = "old" if "DELETE" in event else "new"
