@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,7 +49,7 @@ def test_the_suite_passes(suite: str, binary: str) -> None:
 def doctored(command: list[str], home: Path) -> dict[str, Any]:
     env = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
     done = subprocess.run([*command, "doctor", "--json"], env=env, capture_output=True, text=True, check=False)
-    checks = json.loads(done.stdout)["checks"]
+    checks = json.loads(re.sub(r"\b[\d,.]+ (ms|s|MB|GB)\b", "TIME", done.stdout))["checks"]
     return {"code": done.returncode, **{check["about"]: check for check in checks}}
 
 
@@ -65,9 +66,9 @@ def test_doctor_says_the_same_but_for_where_things_lie(binary: str, tmp_path: Pa
 def test_the_sqlite_inside_is_the_pinned_one(binary: str, tmp_path: Path) -> None:
     import apsw
 
-    assert doctored([binary], tmp_path)["SQLite"] == {
-        "about": "SQLite", "level": "ok", "what": apsw.sqlite_lib_version(), "then": ""
-    }  # fmt: skip
+    told = doctored([binary], tmp_path)["SQLite"]
+    assert told["level"] == "ok"
+    assert told["what"].startswith(apsw.sqlite_lib_version())
 
 
 def test_every_tool_has_its_description(binary: str, root: Path) -> None:

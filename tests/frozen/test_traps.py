@@ -197,7 +197,7 @@ def test_it_works_without_a_network(bundle: Path, root: Path, tmp_path: Path) ->
 C_LIBRARY = ("libm.so.6", "librt.so.1", "libutil.so.1", "libdl.so.2", "libpthread.so.0")
 CELLAR = """
 set -e
-mkdir -p "$1/proc" "$1/dev" "$1/work" "$1/app"
+mkdir -p "$1/proc" "$1/dev" "$1/work" "$1/app" "$1/home"
 mount -t tmpfs tmpfs "$1/dev"
 for device in null urandom; do : > "$1/dev/$device"; mount --bind /dev/$device "$1/dev/$device"; done
 mount --rbind /proc "$1/proc"
@@ -222,9 +222,12 @@ def test_it_needs_no_python_and_nothing_of_the_system_but_the_c_library(
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
     command = ["unshare", "-m", "-n", "sh", "-c", CELLAR, "sh", str(bare), str(bundle), str(root)]
-    with Talk(command, env=PLAIN) as talk:
+    with Talk(command, env={**PLAIN, "HOME": "/home"}) as talk:
         work_with(talk)
         talk.end()
+    homeless = subprocess.run(command, env=PLAIN, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert "Traceback" not in homeless.stderr  # nobody's home is known here: changes could not be kept undoable
+    assert homeless.returncode == 0 or "HOME" in homeless.stderr
     print("\n" + "\n".join(sorted(str(path.relative_to(bare)) for path in bare.rglob("*") if path.is_file())))
 
 
