@@ -110,6 +110,7 @@ class Session:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.calls = 0
+        self.says_yes = True  # what the user answers when asked
 
     async def call(self, why: str, tool: str, **arguments: Any) -> types.CallToolResult:
         """Call a tool, print the call, its answer and its time."""
@@ -185,20 +186,68 @@ async def database_session(session: Session) -> None:
     await session.call("Read it", "read_file", path=report, head=3)
 
 
+async def journal_session(session: Session) -> None:
+    """Be asked before something is destroyed; list, show and take back what was changed."""
+    drop = {"database": "shop/music.db", "sql": "DROP TABLE sale"}
+    session.says_yes = False
+    await session.call("Drop a table: the user is asked, and says no", "change_database", **drop)
+    session.says_yes = True
+    await session.call("Asked again, the user says yes", "change_database", **drop)
+    await session.call("Delete a folder with all it holds", "delete_file", path="notes")
+    changes = await session.call("What was changed so far?", "list_changes")
+    ids = {line.split()[3]: line.split()[0] for line in text_of(changes).splitlines() if line.startswith("c")}
+    await session.call("What did that edit do?", "show_change", change_id=ids["edit_file"])
+    await session.call("What would an undo do?", "undo_change", change_id=ids["delete_file"], dry_run=True)
+    await session.call("The folder comes back", "undo_change", change_id=ids["delete_file"])
+    once = {"path": "notes/today.md", "content": "- once\n", "mode": "append", "request_key": "demo-1"}
+    await session.call("A change with a key of the caller's", "write_file", **once)
+    await session.call("Sent again, it is not made twice", "write_file", **once)
+    await session.call("And everything of this session, back to how it began", "undo_change", since="1h")
+    why = "The best of summer are there again"
+    sql = "SELECT count(*) AS sales, (SELECT count(*) FROM track WHERE price = 0.79) AS cheap FROM sale"
+    await session.call(why, "query_database", database="shop/music.db", sql=sql)
+    await session.call("So are the folders", "directory_tree", path=".", depth=2)
+
+
+def text_of(answer: types.CallToolResult) -> str:
+    """All the text of an answer."""
+    return "\n".join(block.text for block in answer.content if isinstance(block, types.TextContent))
+
+
 async def play(root: Path, chapters: list[Callable[[Session], Awaitable[None]]]) -> int:
     """Connect in the newest protocol, with `root` as the client's only root, and play the chapters."""
 
     async def roots(_context: object) -> types.ListRootsResult:
         return types.ListRootsResult(roots=[types.Root(uri=root.as_uri(), name=root.name)])  # type: ignore[arg-type]
 
-    server = StdioServerParameters(command=sys.executable, args=["-m", "rootcellar", "serve"])
+    # A journal of its own: what is played here is no part of the user's.
+    with tempfile.TemporaryDirectory(prefix="rootcellar-demo-journal-") as data:
+        return await _play(roots, {**os.environ, "ROOTCELLAR_DATA": data}, chapters)
+
+
+async def _play(
+    roots: Callable[[object], Awaitable[types.ListRootsResult]],
+    env: dict[str, str],
+    chapters: list[Callable[[Session], Awaitable[None]]],
+) -> int:
+    asked: list[Session] = []
+
+    async def user(_context: object, question: types.ElicitRequestParams) -> types.ElicitResult:
+        says_yes = asked[0].says_yes
+        print(textwrap.indent(textwrap.shorten(question.message, 400), "  the user is asked: "))
+        print(f"  the user says {'yes' if says_yes else 'no'}")
+        return types.ElicitResult(action="accept", content={"confirm": says_yes})
+
+    server = StdioServerParameters(command=sys.executable, args=["-m", "rootcellar", "serve"], env=env)
     begun = time.perf_counter()
-    async with Client(stdio_client(server), list_roots_callback=roots) as client:
+    connection = Client(stdio_client(server), list_roots_callback=roots, elicitation_callback=user)
+    async with connection as client:
         tools = (await client.list_tools()).tools
         took = (time.perf_counter() - begun) * 1000
         print(f"Connected over stdio in {took:.0f} ms, protocol {client.protocol_version}; {len(tools)} tools:")
         print(textwrap.fill(", ".join(tool.name for tool in tools), 100, initial_indent="  ", subsequent_indent="  "))
         session = Session(client)
+        asked.append(session)
         for chapter in chapters:
             await chapter(session)
     print(f"\n{session.calls} calls, all answered; the server has ended.")
@@ -215,7 +264,7 @@ def main(arguments: list[str]) -> int:
             return 2
         return asyncio.run(play(folder, [read_only]))
     with sample() as root:
-        return asyncio.run(play(root, [read_only, sample_session, database_session]))
+        return asyncio.run(play(root, [read_only, sample_session, database_session, journal_session]))
 
 
 if __name__ == "__main__":
