@@ -14,7 +14,6 @@ from mcp.client.stdio import stdio_client
 
 from driver import COMMAND
 
-
 pytestmark = pytest.mark.slow
 
 
