@@ -21,11 +21,11 @@ async def session(root: Path, data: Path, mode: str, answer: Any) -> tuple[list[
     """Delete a file, list, undo; the questions, and the results."""
     asked: list[str] = []
 
-    async def elicited(_context: Any, params: Any) -> types.ElicitResult:
+    async def elicited(_context: object, params: types.ElicitRequestParams) -> types.ElicitResult:
         asked.append(params.message)
         return types.ElicitResult.model_validate(answer)
 
-    async def roots(_context: Any) -> types.ListRootsResult:
+    async def roots(_context: object) -> types.ListRootsResult:
         return types.ListRootsResult.model_validate({"roots": [{"uri": root.as_uri()}]})
 
     environ = {**os.environ, "ROOTCELLAR_CONFIG": os.devnull, "ROOTCELLAR_DATA": str(data)}
@@ -35,7 +35,7 @@ async def session(root: Path, data: Path, mode: str, answer: Any) -> tuple[list[
         results.append(await client.call_tool("delete_file", {"path": "a.md"}))
         listed = await client.call_tool("list_changes", {})
         results.append(listed)
-        known = listed.content[0].text.split()[0]
+        known = next(block.text for block in listed.content if isinstance(block, types.TextContent)).split()[0]
         if known.startswith("c"):
             results.append(await client.call_tool("undo_change", {"change_id": known}))
     return asked, results
