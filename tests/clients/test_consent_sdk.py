@@ -31,7 +31,8 @@ async def session(root: Path, data: Path, mode: str, answer: Any) -> tuple[list[
     environ = {**os.environ, "ROOTCELLAR_CONFIG": os.devnull, "ROOTCELLAR_DATA": str(data)}
     server = stdio_client(StdioServerParameters(command=COMMAND[0], args=[*COMMAND[1:], "serve"], env=environ))
     results: list[Any] = []
-    async with Client(server, mode=mode, elicitation_callback=elicited, list_roots_callback=roots) as client:
+    callbacks: Any = {"elicitation_callback": elicited, "list_roots_callback": roots}
+    async with Client(server, mode=mode, **callbacks) as client:
         results.append(await client.call_tool("delete_file", {"path": "a.md"}))
         listed = await client.call_tool("list_changes", {})
         results.append(listed)
