@@ -101,6 +101,7 @@ def several(acts: list[Act]) -> Act:
 
 def run(cellar: Cellar, calls: list[list[Act]], draws: st.DataObject, small: bool) -> None:  # noqa: FBT001 - drawn
     plant(cellar.root)
+    shutil.rmtree(cellar.place / "data", ignore_errors=True)  # the trash: names there are searched one by one
     before = cellar.tree()
     with pytest.MonkeyPatch.context() as patch:
         if small:

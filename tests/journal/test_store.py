@@ -74,6 +74,7 @@ def test_in_quiet_times_contents_are_packed_where_it_pays(store: Store, tmp_path
     assert sizes[0] < 20_000
     draft.drop(1)
     draft.seal("")
+    store.ask(lambda: None)
     assert (contents(tmp_path), store.stored()) == ([], 0)
 
 
@@ -101,6 +102,7 @@ def test_a_call_that_changes_nothing_leaves_nothing(store: Store, tmp_path: Path
     draft.drop(draft.step("file.create", {}, [store.keep_bytes(os.urandom(100_000))], ["/r/f"]))
     assert draft.seal("nothing") is None
     assert store.changes(Filter()).changes == ()
+    store.ask(lambda: None)
     assert (contents(tmp_path), store.stored()) == ([], 0)
 
 

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
-from rootcellar.errors import Busy, Constraint, Refusal
+from rootcellar.errors import Busy, Constraint
 from rootcellar.journal import contents as laying
 from rootcellar.journal.changes import Change, Facts, Form, Kept, Laid, Recorded, State
 from rootcellar.journal.contents import Cancel, spoken
 from rootcellar.sqlite.ours import Durable
-from rootcellar.telemetry import LOG
 
 if TYPE_CHECKING:
     from rootcellar.journal.shelf import Shelf
@@ -143,12 +142,8 @@ class Draft:
         return self._sealed(f"{self._change.tool}, not finished", interrupted=True)
 
     def _sealed(self, summary: str, *, interrupted: bool) -> Change | None:
-        """The change is made by now: if its end cannot be written at once, it is by and by."""
-        try:
-            return self._store.ask(lambda: self._seal(summary, interrupted=interrupted))
-        except Refusal as refusal:
-            LOG.warning("journal: %s", refusal)
-            self._store.later_on(lambda: self._seal(summary, interrupted=interrupted))
+        """The change is made and recorded by now: that it has ended is written while the caller is answered."""
+        self._store.do_surely(lambda: self._seal(summary, interrupted=interrupted))
         if not self._steps:
             return None
         steps = tuple(self._steps[n] for n in sorted(self._steps))
@@ -196,14 +191,13 @@ class Draft:
         self._happened.clear()
         self._dropped.clear()
 
-    def _seal(self, summary: str, *, interrupted: bool) -> Change | None:
+    def _seal(self, summary: str, *, interrupted: bool) -> None:
         shelf = self._store.shelf()
         with shelf.index.recording(Durable.SOON):
             spare = self._write(shelf)
-            is_there = shelf.index.seal(self._seq, summary, interrupted=interrupted)
+            shelf.index.seal(self._seq, summary, interrupted=interrupted)
         self._written()
         shelf.remove(spare)
-        return shelf.index.change(self._seq) if is_there else None
 
     def _forget(self) -> None:
         shelf = self._store.shelf()

@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS step(
   ord INTEGER PRIMARY KEY AUTOINCREMENT, change INTEGER NOT NULL REFERENCES change(seq) ON DELETE CASCADE,
   n INTEGER NOT NULL, kind TEXT NOT NULL, facts TEXT NOT NULL, state TEXT NOT NULL, undoes INTEGER,
   UNIQUE(change, n));
+CREATE INDEX IF NOT EXISTS step_undoes ON step(undoes) WHERE undoes IS NOT NULL;
 CREATE TABLE IF NOT EXISTS touched(
   ord INTEGER NOT NULL REFERENCES step(ord) ON DELETE CASCADE, path BLOB NOT NULL,
   PRIMARY KEY(ord, path)) WITHOUT ROWID;
@@ -286,11 +287,12 @@ class Index:
     def later(self, path: str, order: int, change: str) -> list[tuple[int, str, str, int]]:
         """The steps of other changes on, above or below a path after `order`: order, change, state, undoes."""
         near, names = _near(path)
+        later = near.replace("touched.path", "+touched.path")  # by order: what came later is little
         rows = self._db.rows(
             "SELECT DISTINCT step.ord, change.id, step.state, coalesce(step.undoes, 0)"
             " FROM touched CROSS JOIN step USING (ord) JOIN change ON change.seq = step.change"
-            f" WHERE ({near}) AND step.ord > ? AND change.id != ? ORDER BY step.ord DESC",
-            (*names, order, change),
+            f" WHERE touched.ord > ? AND ({later}) AND change.id != ? ORDER BY step.ord DESC",
+            (order, *names, change),
         )
         return [(int(str(a)), str(b), str(c), int(str(d))) for a, b, c, d in rows]
 

@@ -25,6 +25,7 @@ from rootcellar.journal.keeper import Keeper
 from rootcellar.journal.shelf import CAPS, Settler, Shelf
 from rootcellar.policy import Effect
 from rootcellar.sqlite.ours import Durable
+from rootcellar.telemetry import LOG
 
 T = TypeVar("T")
 
@@ -231,9 +232,17 @@ class Store:
             self._do_what_is_left()
         return self._shelf
 
-    def later_on(self, act: Callable[[], object]) -> None:
-        """Have something done that could not be done now, as soon as it can."""
-        self._left.append(act)
+    def do_surely(self, act: Callable[[], object]) -> None:
+        """Have something done without waiting for it; what fails is tried again before anything else is done."""
+
+        def once() -> None:
+            try:
+                act()
+            except Refusal as refusal:
+                LOG.warning("journal: %s", refusal)
+                self._left.append(act)
+
+        self._keeper.tell(once)
 
     def _do_what_is_left(self) -> None:
         left, self._left = self._left, []
