@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -82,7 +83,7 @@ def main(rounds: int) -> None:
         for files in (200, 20_000):
             compare(
                 cellar, f"delete a tree of {files:,}", lambda r: r.entry("t").trash(), max(2, rounds // 10),
-                lambda files=files: plant(cellar.root, files),
+                partial(plant, cellar.root, files),
             )  # fmt: skip
             plant(cellar.root, files)
             change = cellar.done(lambda r: r.entry("t").trash())
