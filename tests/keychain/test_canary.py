@@ -77,15 +77,18 @@ def encrypted(path: Path, key: str) -> None:
 def every_call(name: str) -> Iterator[dict[str, object]]:
     """Calls of one tool: right, wrong, and about each of the databases."""
     for database in ("raw.db", "phrase.db", "locked.db", "none.db", "a.txt"):
-        more = {"database": database, "sql": "SELECT v FROM t"} if name == "query_database" else {"database": database}
-        yield {
+        more: dict[str, object] = {"database": database}
+        if name == "query_database":
+            more["sql"] = "SELECT v FROM t"
+        calls: dict[str, dict[str, object]] = {
             "describe_database": {**more, "table": "t", "samples": 2},
             "change_database": {**more, "sql": "INSERT INTO t VALUES ('more')", "dry_run": True},
             "import_table": {**more, "path": "rows.csv", "table": "r"},
             "export_table": {**more, "path": f"{database}.csv", "table": "t"},
             "backup_database": {**more, "path": f"{database}.copy"},
             "search_database": {**more, "word": "inside"},
-        }.get(name, more)
+        }
+        yield calls.get(name, more)
     for path in ("a.txt", "rows.csv", "no-such", "../outside", ".env"):
         yield {"path": path}
         yield {"source": path, "destination": f"{path}.moved"}
