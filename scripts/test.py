@@ -49,6 +49,7 @@ SYSTEM_PACKAGES = {
     "gnome-keyring-daemon": ("gnome-keyring",),
     "makensis": ("nsis",),
     "shellcheck": ("shellcheck",),
+    "objdump": ("binutils",),
 }
 # VS Code's engine comes from npm, and is compiled.
 COMPILED = {"g++": ("g++", "make"), "krb5-config": ("libkrb5-dev",), "pkg-config": ("pkg-config",)}

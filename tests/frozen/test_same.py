@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +82,16 @@ def test_every_tool_has_its_description(binary: str, root: Path) -> None:
 def test_it_knows_its_version(binary: str) -> None:
     said = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout
     assert said == f"rootcellar {__version__}\n"
+
+
+def test_setup_shows_its_page(binary: str, tmp_path: Path) -> None:
+    env = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    with subprocess.Popen([binary, "setup", "--print-address"], env=env, stdout=subprocess.PIPE, text=True) as setup:
+        assert setup.stdout
+        address = setup.stdout.readline().strip()
+        try:
+            with urllib.request.urlopen(address.partition("#")[0], timeout=30) as page:
+                assert page.status == 200
+                assert "Rootcellar" in page.read().decode()
+        finally:
+            setup.kill()
