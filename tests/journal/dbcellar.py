@@ -19,7 +19,7 @@ from rootcellar.journal.fileundo import FileUndoer
 from rootcellar.journal.store import Store
 from rootcellar.journal.undo import Chain, Undo
 from rootcellar.policy import Policy
-from rootcellar.sqlite import Changed, Databases
+from rootcellar.sqlite import Changed, Databases, Import
 
 
 class DbCall:
@@ -76,6 +76,19 @@ class DbCellar:
             return opened.change(sql, params, record=call.recorder(entry))
 
         return self._call(call.draft(), act)
+
+    def imported(self, name: str, rows: str, table: str) -> Change:
+        """`import_table`."""
+        call = DbCall(self.store, "import_table")
+        roots = self.roots().witnessed(call)
+        opened = self.databases.open(roots.entry(name))
+
+        def act() -> None:
+            opened.import_file(roots.entry(rows), Import(table), record=call.recorder(roots.entry(name)))
+
+        change = self._call(call.draft(), act)
+        assert change is not None
+        return change
 
     def done(self, name: str, sql: str, params: Any = ()) -> Change:
         """A change that must change something."""

@@ -12,8 +12,9 @@ import pytest
 
 from journal.dbcellar import DbCellar
 from rootcellar.errors import InTheWay, Refusal, Stale, TooLargeToKeep
+from rootcellar.journal.changes import Filter
 from rootcellar.journal.undo import Chain
-from rootcellar.sqlite import Databases
+from rootcellar.sqlite import Databases, Run
 from sqlite.dbyard import MUSIC
 
 SHOP = (
@@ -288,6 +289,41 @@ def test_an_undo_reads_and_writes_a_database_that_others_have_open(cellar: DbCel
             assert other.execute(count).fetchone() == (5,)
             cellar.undo(change.id)
             assert other.execute(count).fetchone() == (6,)
+
+
+IMPORTS = [
+    ("artist", "id,name\n50,new\n51,newer\n"),
+    ("fresh", "a,b\n1,x\n2,y\n"),
+    ("words", "x\nhello\nworld\n"),
+]
+
+
+@pytest.mark.parametrize(("table", "text"), IMPORTS, ids=[table for table, _ in IMPORTS])
+def test_an_import_is_undone_and_done_again(cellar: DbCellar, table: str, text: str) -> None:
+    path = cellar.make("a.db", SHOP + "CREATE VIRTUAL TABLE words USING fts5(x);")
+    (cellar.root / "rows.csv").write_text(text)
+    before = state(path)
+    change = cellar.imported("a.db", "rows.csv", table)
+    after = state(path)
+    assert after != before
+    undone = cellar.undo(change.id)
+    assert undone is not None
+    assert state(path) == before
+    cellar.undo(undone.id)
+    assert state(path) == after
+
+
+def test_a_dry_run_counts_what_triggers_and_cascades_do_and_leaves_nothing(cellar: DbCellar) -> None:
+    path = cellar.make("a.db", SHOP)
+    before = state(path)
+    dry = cellar.databases.open(cellar.entry("a.db")).change("DELETE FROM album WHERE id <= 2", run=Run.DRY)
+    assert dry.text().splitlines()[:5] == [
+        "Dry run, rolled back; it would change: 2 rows in album, 6 rows in track (triggers, references) (write)",
+        "For example:", "deleted album: 1|Album 1|1", "deleted album: 2|Album 2|2",
+        "deleted track: 11|1|Song|1.5|9007199254740993|<blob 2 bytes 00ff>",
+    ]  # fmt: skip
+    assert state(path) == before
+    assert not cellar.store.changes(Filter()).changes
 
 
 def test_a_damaged_or_missing_database_refuses_its_undo_and_says_so(cellar: DbCellar) -> None:

@@ -69,6 +69,18 @@ class Images:
     target: str
 
 
+def begin(connection: Connection) -> None:
+    """Take the write lock."""
+    connection.ours("PRAGMA cache_spill = ON")
+    connection.ours("BEGIN IMMEDIATE")
+
+
+def begin_captured(connection: Connection) -> None:
+    """The same, with nothing written before the commit: what was committed before stays readable beside us."""
+    connection.ours("PRAGMA cache_spill = OFF")  # heard outside a transaction only
+    connection.ours("BEGIN IMMEDIATE")
+
+
 class Capture:
     """Of one change, in its transaction; `connection` changes, `past` sees the state before."""
 
@@ -81,14 +93,12 @@ class Capture:
         self._count = 0
 
     def start(self) -> None:
-        """From now on every touched row is named; what was committed before stays readable beside us."""
-        self.connection.ours("PRAGMA cache_spill = OFF")
+        """From now on every touched row is named."""
         self.connection.raw.preupdate_hook(self._sees)
 
     def stop(self) -> None:
         """No longer."""
         self.connection.raw.preupdate_hook(None)
-        self.connection.ours("PRAGMA cache_spill = ON")
 
     def look(self, facts: Sequence[Fact]) -> None:
         """Before a statement runs: NeedsWhole if rows will not tell what it does."""

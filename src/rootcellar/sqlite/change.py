@@ -18,7 +18,7 @@ import apsw
 from rootcellar import errors
 from rootcellar.policy import Effect
 from rootcellar.sqlite import differences, lexer, proof, wholes
-from rootcellar.sqlite.capture import Capture, NeedsWhole
+from rootcellar.sqlite.capture import Capture, NeedsWhole, begin, begin_captured
 from rootcellar.sqlite.rows import header, line
 from rootcellar.sqlite.session import undo
 from rootcellar.sqlite.statement import Fact, Profile, changes_schema, effect_of, tables_of
@@ -79,9 +79,10 @@ async def change(session: Session, request: Json, talk: Talk) -> Json:
         return await whole(session, talk, lambda connection: _scripted(connection, request, None))
 
     def work(connection: Connection) -> Json:
-        connection.ours("BEGIN IMMEDIATE")
+        captures = asks or request["dry"]
+        begin_captured(connection) if captures else begin(connection)
         try:
-            capture = Capture(connection, session.past(connection)) if asks or request["dry"] else None
+            capture = Capture(connection, session.past(connection)) if captures else None
             answer = _scripted(connection, request, capture, strict=asks)
             if capture is not None:
                 answer |= recorded(capture, talk) if asks else {"sample": sample(capture), "rows": capture.counts()}
@@ -154,9 +155,9 @@ def sample(capture: Capture) -> list[str]:
 async def whole(session: Session, talk: Talk, act: Callable[[Connection], Json]) -> Json:
     """A change that rows cannot tell: the server copies the files first, while nobody can write; then `act`."""
 
-    def begin(connection: Connection) -> Json:
+    def start(connection: Connection) -> Json:
         connection.profile = Profile.OURS
-        connection.ours("BEGIN IMMEDIATE")
+        begin(connection)
         return {"whole": wholes.files_size(session)}
 
     def work(connection: Connection) -> Json:
@@ -181,7 +182,7 @@ async def whole(session: Session, talk: Talk, act: Callable[[Connection], Json])
         return {}
 
     try:
-        if not await talk.may_commit(await session.do("begin", begin)):
+        if not await talk.may_commit(await session.do("begin", start)):
             raise errors.Declined("the change was not made", "")
         answer = await session.do("change", work)
         if not await talk.may_commit(answer):

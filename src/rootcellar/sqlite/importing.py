@@ -17,7 +17,7 @@ import apsw
 
 from rootcellar import errors, limits
 from rootcellar.sqlite import faults, lexer, tabular
-from rootcellar.sqlite.capture import Capture, NeedsWhole
+from rootcellar.sqlite.capture import Capture, NeedsWhole, begin, begin_captured
 from rootcellar.sqlite.change import decide, recorded, whole
 from rootcellar.sqlite.session import undo
 from rootcellar.sqlite.statement import Profile
@@ -140,7 +140,7 @@ async def import_rows(session: Session, request: Json, talk: Talk) -> Json:
             return {"again": sorted(again.columns)}
 
     def work(connection: Connection) -> Json:
-        connection.ours("BEGIN IMMEDIATE")
+        begin_captured(connection) if request.get("ask") else begin(connection)
         capture = Capture(connection, session.past(connection)) if request.get("ask") else None
         try:
             if capture is None:
