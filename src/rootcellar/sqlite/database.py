@@ -59,14 +59,15 @@ class Databases:
 
     def create(self, entry: Entry, cancel: Cancel | None = None) -> Database:
         """A new, empty database; Exists if something other than an empty file has the name."""
+        is_made = False
         try:
             stat = entry.stat()
         except errors.NotFound:
             entry.create(b"")
-            stat = entry.stat()
+            stat, is_made = entry.stat(), True
         if stat.kind is not Kind.FILE or stat.size:
             raise errors.Exists(f"`{entry}` is already there", "leave out `create` to change it, or name a new file")
-        return Database(self, entry, stat, Header(Sort.PLAIN, 0), cancel or Never(), is_new=True)
+        return Database(self, entry, stat, Header(Sort.PLAIN, 0), cancel or Never(), True, is_made)
 
     def list(self, entry: Entry, cancel: Cancel | None = None) -> list[Listing]:
         """The databases in and below a directory, found by their first bytes."""
@@ -131,6 +132,7 @@ class Database:
     header: Header
     cancel: Cancel = field(repr=False)
     is_new: bool = False
+    is_made: bool = False  # by this call: taken away again if nothing comes of it
 
     def query(self, query: Query) -> Page:
         """One page of rows as lines, and the cursor that continues it."""
@@ -193,7 +195,7 @@ class Database:
         try:
             told = self._keeping(request, limits.QUERY_S, None if dry else record)
         finally:
-            if self.is_new:  # a file that was made for this, and that nothing came of
+            if self.is_made:
                 with suppress(errors.Refusal):
                     if not self.entry.stat().size:
                         self.entry.remove()
