@@ -62,6 +62,8 @@ def test_an_encrypted_database_opens_by_its_identity_from_behind_the_wall(keyrin
         assert reason == "needs_key"
         assert "rootcellar secret set --database PATH" in told
         assert "in a terminal" in told
+        host.text("backup_database", database="deep/b.db", path="backup.db")
+        assert "inside" in host.text("query_database", database="backup.db", sql="SELECT v FROM t")
         host.text("change_database", database="deep/b.db", sql="INSERT INTO t VALUES ('more')")
         listed = host.text("list_secrets")
         assert KEY not in listed

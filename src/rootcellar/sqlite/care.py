@@ -16,6 +16,7 @@ from rootcellar import errors
 from rootcellar.sqlite import cipher, ground, lexer
 from rootcellar.sqlite.engine import harden
 from rootcellar.sqlite.ground import Place
+from rootcellar.sqlite.header import SALT_BYTES
 from rootcellar.sqlite.reading import CODINGS
 from rootcellar.sqlite.rows import cell_text
 from rootcellar.sqlite.statement import Profile
@@ -86,7 +87,7 @@ def hold(beside: Json) -> int:
     return handle
 
 
-def open_beside(beside: Json, key: str = "") -> apsw.Connection:
+def open_beside(beside: Json, key: str = "", salt: bytes = b"") -> apsw.Connection:
     """The second, new file as a database; proven to be it. It needs no side files: it is worth nothing until whole."""
     place = Place(beside["directory"], beside["name"], beside["device"], beside["inode"])
     before = ground.descriptors()
@@ -96,7 +97,7 @@ def open_beside(beside: Json, key: str = "") -> apsw.Connection:
         ground.prove_gained(place, before)
         harden(raw)
         if key:
-            cipher.unlock(raw, key)
+            cipher.unlock(raw, key, salt)
         raw.execute("PRAGMA journal_mode = MEMORY").fetchall()
         raw.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
     except BaseException:
@@ -105,13 +106,24 @@ def open_beside(beside: Json, key: str = "") -> apsw.Connection:
     return raw
 
 
+def _salt(name: str) -> bytes:
+    handle = os.open(name, ground.LOOK)
+    try:
+        return os.read(handle, SALT_BYTES)
+    finally:
+        os.close(handle)
+
+
 async def copy(session: Session, request: Json, talk: Talk) -> Json:
-    """A consistent copy, taken while others may write, into a new file; with the same key."""
+    """A consistent copy, taken while others may write, into a new file; with the same key, found by the same salt."""
     await session.close()
+    salt = (
+        _salt(session.name) if session.opening.key else b""
+    )  # before SQLite has locks that a closed handle would drop
     await session.reopen_locked()
 
     def work(connection: Connection) -> Json:
-        target = open_beside(request["beside"], session.opening.key)
+        target = open_beside(request["beside"], session.opening.key, salt)
         profile, connection.profile = connection.profile, Profile.OURS
         connection.ours("BEGIN")
         try:

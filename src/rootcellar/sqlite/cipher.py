@@ -75,10 +75,12 @@ class NoKeys:
         return None
 
 
-def unlock(raw: apsw.Connection, words: str) -> None:
-    """Tell a fresh connection the key; whether it fits shows at the first read."""
+def unlock(raw: apsw.Connection, words: str, salt: bytes = b"") -> None:
+    """Tell a fresh connection the key, and a new file its salt; whether the key fits shows at the first read."""
     raw.execute("PRAGMA cipher = 'sqlcipher'").fetchall()
     raw.execute("PRAGMA legacy = 4").fetchall()
+    if salt:
+        raw.execute(f"PRAGMA cipher_salt = '{salt.hex()}'").fetchall()
     literal = words.replace('"', '""')
     raw.execute(f'PRAGMA key = "{literal}"', can_cache=False).fetchall()
 
