@@ -109,6 +109,7 @@ class Conversation:
             result["instructions"] = "$INSTRUCTIONS"
         text = json.dumps(message, separators=(",", ":"), ensure_ascii=False)
         text = text.replace(self.names["$ROOT"], "$ROOT").replace(self.names["$URI"], "$URI")
+        text = re.sub(r"(change_id(?: |\":\"))c[0-9a-z]{10}", r"\1$CHANGE", text)
         return re.sub(r'("name":"rootcellar","title":"Rootcellar","version":)"[^"]+"', r'\1"$VERSION"', text)
 
     def end(self) -> int:
