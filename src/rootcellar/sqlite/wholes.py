@@ -105,13 +105,15 @@ def _add_rows(raw: apsw.Connection, name: str, digest: hashlib.blake2b) -> None:
     columns = [lexer.quoted(str(row[0])) for row in raw.execute(_COLUMNS, (name,))]
     exact = ", ".join(f"CASE typeof({c}) WHEN 'text' THEN CAST({c} AS BLOB) ELSE {c} END, typeof({c})" for c in columns)
     for wanted in (f"rowid, {', '.join(columns)}", ", ".join(columns), f"rowid, {exact}", exact):
-        part = hashlib.blake2b(digest_size=20)
+        part, cursor = hashlib.blake2b(digest_size=20), raw.cursor()
         try:
-            cursor = raw.execute(f"SELECT {wanted} FROM {table}")
+            cursor.execute(f"SELECT {wanted} FROM {table}")
             while rows := list(itertools.islice(cursor, _ROWS_AT_ONCE)):
                 part.update(marshal.dumps(rows, _MARSHAL))
         except (UnicodeDecodeError, apsw.SQLError):  # text that is not UTF-8; a table without rowids
             continue
+        finally:
+            cursor.close(True)  # a statement left open would keep the file from being put back
         digest.update(part.digest())
         return
     raise errors.Corrupt(f"the table `{name}` cannot be read", "`describe_database` tells how far")
