@@ -122,7 +122,9 @@ def look(place: Path, before: object, counts: Counter[str]) -> None:
     changes = cellar.store.changes(Filter(), count=1_000).changes
     counts["changes"] += len(changes)
     counts["interrupted"] += sum(change.interrupted for change in changes)
-    counts["not settled"] += len(cellar.store.ask(lambda: cellar.store.shelf().index.begun()))
+    counts["not settled"] += cellar.store.ask(
+        lambda: cellar.store.shelf().index._number("SELECT count(*) FROM change WHERE state = 'begun'")
+    )
     drafts._looked_at.clear()
     for path in [cellar.root, *(path for path in cellar.root.rglob("*") if path.is_dir() and path.name[0] != ".")]:
         entry = cellar.roots().entry(str(path / "swept"))

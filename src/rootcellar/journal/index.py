@@ -216,10 +216,6 @@ class Index:
             for row in self._db.rows("SELECT seq FROM change WHERE owner = ? AND state = 'begun'", (owner,))
         ]
 
-    def begun(self) -> list[str]:
-        """The ids of all changes that are not sealed."""
-        return [str(row[0]) for row in self._db.rows("SELECT id FROM change WHERE state = 'begun'")]
-
     def files(self) -> set[str]:
         """Every content file that is in use."""
         return {str(row[0]) for row in self._db.rows("SELECT file FROM content WHERE file != ''")}
@@ -295,6 +291,19 @@ class Index:
             (order, *names, change),
         )
         return [(int(str(a)), str(b), str(c), int(str(d))) for a, b, c, d in rows]
+
+    def remade(self, order: int) -> tuple[str, Recorded] | None:
+        """The step that made this one again after its undo, with its change: what that one recorded holds now."""
+        rows = self._db.rows(
+            "SELECT again.change, again.ord, change.id FROM step AS back JOIN step AS again ON again.undoes = back.ord"
+            " JOIN change ON change.seq = again.change WHERE back.undoes = ? AND back.state = 'undone'"
+            " AND again.state = 'done' ORDER BY again.ord DESC LIMIT 1",
+            (order,),
+        )
+        if not rows:
+            return None
+        steps = self._steps(int(str(rows[0][0])))
+        return str(rows[0][2]), next(step for step in steps if step.order == rows[0][1])
 
     def _read(self, row: Row) -> Change:
         seq, known, at, tool, arguments, host, effect, summary, state, undoes, undone_by, interrupted, key = row

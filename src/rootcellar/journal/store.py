@@ -18,7 +18,7 @@ from typing import TypeVar
 from rootcellar import limits
 from rootcellar.errors import BadArgument, Busy, Failed, NotFound, Refusal, TooLargeToKeep
 from rootcellar.journal import contents as laying
-from rootcellar.journal.changes import Caps, Change, Filter, Form, Kept, Page, State
+from rootcellar.journal.changes import Caps, Change, Filter, Form, Kept, Page, Recorded, State
 from rootcellar.journal.contents import Cancel, spoken
 from rootcellar.journal.drafting import Draft, Slot, new_id
 from rootcellar.journal.keeper import Keeper
@@ -178,6 +178,17 @@ class Store:
     def later(self, path: str, order: int, change: str) -> list[tuple[int, str, str, int]]:
         """The steps of other changes that touch a path, what lies below it or what holds it, after `order`."""
         return self.ask(lambda: self.shelf().index.later(path, order, change))
+
+    def in_force(self, step: Recorded) -> tuple[str, Recorded]:
+        """A step as it holds now: itself, or what made it again after its undo, with the change of that."""
+
+        def found() -> tuple[str, Recorded]:
+            known, now = "", step
+            while again := self.shelf().index.remade(now.order):
+                known, now = again
+            return known, now
+
+        return self.ask(found)
 
     def hold(self, ids: Sequence[str]) -> None:
         """Keep these changes while they are being undone."""

@@ -94,7 +94,7 @@ class Undo:
                     f"later changes stand in the same place: {told}{more}", "undo them first, or all of them as a chain"
                 )
             wanted |= {known: self._undoable(known) for known in in_the_way}
-        steps = [step for change in wanted.values() for step in change.steps if step.state is not State.UNDONE]
+        steps = [step for change in wanted.values() for _, step in self._standing(change)]
         steps.sort(key=lambda step: -step.order)
         changes = sorted(wanted.values(), key=lambda change: -max(step.order for step in change.steps))
         return Plan(tuple(changes), tuple(steps))
@@ -121,16 +121,20 @@ class Undo:
             raise InTheWay(f"`{known}` is still being made", "wait for it to end")
         return change
 
+    def _standing(self, change: Change) -> list[tuple[str, Recorded]]:
+        """The steps of a change that are not undone, as they hold now."""
+        return [self._store.in_force(step) for step in change.steps if step.state is not State.UNDONE]
+
     def _in_the_way(self, wanted: Mapping[str, Change]) -> list[str]:
         found: dict[str, int] = {}
-        for change in wanted.values():
-            for step in change.steps:
-                if step.state is State.UNDONE:
-                    continue
-                for path in step.paths:
-                    for order, other, state, undoes in self._store.later(path, step.order, change.id):
-                        if other not in wanted and state != State.UNDONE.value and undoes <= step.order:
-                            found[other] = max(order, found.get(other, 0))
+        standing = [(change.id, step) for change in wanted.values() for _, step in self._standing(change)]
+        ours = {step.order for _, step in standing}
+        for known, step in standing:
+            for path in step.paths:
+                for order, other, state, undoes in self._store.later(path, step.order, known):
+                    if other in wanted or order in ours or state == State.UNDONE.value or undoes > step.order:
+                        continue
+                    found[other] = max(order, found.get(other, 0))
         return sorted(found, key=lambda known: -found[known])
 
     # Looking
