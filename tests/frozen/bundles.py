@@ -21,7 +21,12 @@ INPUTS = (
     "scripts/build_frozen.py", "scripts/build_bill.py", "scripts/build_elf.py", "scripts/start.py",
 )  # fmt: skip
 EXE = ".exe" if sys.platform == "win32" else ""
-META = "io.modelcontextprotocol/"
+# Windows starts nothing without these.
+NEEDED = {
+    name: os.environ[name]
+    for name in ("SYSTEMROOT", "TEMP", "USERPROFILE", "APPDATA", "LOCALAPPDATA")
+    if sys.platform == "win32" and name in os.environ
+}
 Json = dict[str, Any]
 
 
@@ -94,7 +99,7 @@ class Talk:
     ) -> None:
         identity: Json = {} if user is None else {"user": user, "group": user, "extra_groups": []}
         pipes: Json = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        given = None if env is None else dict(env)
+        given = None if env is None else NEEDED | dict(env)
         self.began = time.perf_counter()
         started: Any = subprocess.Popen(list(command), env=given, cwd=cwd, **pipes, **identity)
         self.process: subprocess.Popen[bytes] = started

@@ -48,7 +48,7 @@ def test_the_suite_passes(suite: str, binary: str) -> None:
 
 
 def doctored(command: list[str], home: Path) -> dict[str, Any]:
-    env = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
+    env = bundles.NEEDED | {"HOME": str(home), "PATH": "/usr/bin:/bin"}
     done = subprocess.run([*command, "doctor", "--json"], env=env, capture_output=True, text=True, check=False)
     checks = json.loads(re.sub(r"\b[\d,.]+ (ms|s|MB|GB)\b", "TIME", done.stdout))["checks"]
     return {"code": done.returncode, **{check["about"]: check for check in checks}}
@@ -85,7 +85,7 @@ def test_it_knows_its_version(binary: str) -> None:
 
 
 def test_setup_shows_its_page(binary: str, tmp_path: Path) -> None:
-    env = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    env = bundles.NEEDED | {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
     with subprocess.Popen([binary, "setup", "--print-address"], env=env, stdout=subprocess.PIPE, text=True) as setup:
         assert setup.stdout
         address = setup.stdout.readline().strip()
