@@ -6,7 +6,8 @@
     < what the server says, with what differs from run to run masked
 
 `$ROOT` is a folder prepared below, `$STATE` the last `requestState`, `$ASKED` the id of the server's last question.
-`$META` is the 2026-07-28 envelope of a client without capabilities, `$ROOTS` of one with roots.
+`$META` is the 2026-07-28 envelope of a client without capabilities, `$ROOTS` of one with roots, `$ASKS` of one that
+can ask its user. `$CHANGE` is the change_id that was told last.
 Answers to one block of lines may come in any order and are compared sorted.
 Any command can be put to the test: ROOTCELLAR_COMMAND="dist/rootcellar". UPDATE_GOLDEN=1 writes the files anew;
 then read their diff.
@@ -35,6 +36,8 @@ UPDATE = bool(os.environ.get("UPDATE_GOLDEN"))
 TRANSCRIPTS = sorted(HERE.glob("*.txt"))
 PREFIX = "io.modelcontextprotocol/"
 META = {PREFIX + "protocolVersion": "2026-07-28", PREFIX + "clientCapabilities": {}}
+ASKS = {**META, PREFIX + "clientCapabilities": {"elicitation": {}}}
+CHANGE = re.compile(r"(?:(?<=\\n)|\b)c0[0-9a-z]{9}\b")
 ROOTS = {**META, PREFIX + "clientCapabilities": {"roots": {}}}
 FILES = {"hello.txt": "Hello\nfrom the cellar\n", "notes/todo.md": "# To do\n- [ ] jam\n", ".env": "KEY=secret\n"}
 
@@ -58,7 +61,7 @@ class Conversation:
 
     def __init__(self, arguments: str, root: Path) -> None:
         self.names: dict[str, str] = {"$ROOT": json.dumps(str(root))[1:-1], "$META": json.dumps(META)}
-        self.names |= {"$URI": root.as_uri(), "$ROOTS": json.dumps(ROOTS)}
+        self.names |= {"$URI": root.as_uri(), "$ROOTS": json.dumps(ROOTS), "$ASKS": json.dumps(ASKS)}
         words = [word.replace("$ROOT", str(root)) for word in shlex.split(arguments)]
         self.process = subprocess.Popen(
             [*COMMAND, *words],
@@ -109,8 +112,14 @@ class Conversation:
             result["instructions"] = "$INSTRUCTIONS"
         text = json.dumps(message, separators=(",", ":"), ensure_ascii=False)
         text = text.replace(self.names["$ROOT"], "$ROOT").replace(self.names["$URI"], "$URI")
-        text = re.sub(r"(change_id(?: |\":\"))c[0-9a-z]{10}", r"\1$CHANGE", text)
+        text = CHANGE.sub(self._change, text)
+        text = re.sub(r"(\$CHANGE  )[-\d]{10} [:\d]{8}", r"\1$TIME", text)
         return re.sub(r'("name":"rootcellar","title":"Rootcellar","version":)"[^"]+"', r'\1"$VERSION"', text)
+
+    def _change(self, found: re.Match[str]) -> str:
+        """The id of a change; the last one has a name."""
+        self.names["$CHANGE"] = found[0]
+        return "$CHANGE"
 
     def end(self) -> int:
         """End of input; the exit code."""

@@ -87,8 +87,8 @@ def _replacing(step: Step) -> str:
     shown = diff.diff(before, after, str(step.entry), limits.CONSENT_CHARS_MAX - 500)
     new_bytes = len(after.encode())
     return (
-        f"Replace the content of `{step.entry}`: {size:,} bytes become {new_bytes:,},"
-        f" {shown.removed:,} lines go and {shown.added:,} come.\n\n{shown.text}"
+        f"Replace the content of `{step.entry}`: {size:,} bytes become {new_bytes:,}"
+        f" (lines: +{shown.added:,} -{shown.removed:,}).\n\n{shown.text}"
     )
 
 
@@ -158,4 +158,5 @@ def _inside(entry: Entry, stat: Stat | None) -> tuple[str, str]:
         digest.update(b"partly")
     more = "over " if count >= limits.CONSENT_ENTRIES_MAX else ""
     listed = f": {', '.join(names)}{', ...' if count > len(names) else ''}" if names else ""
-    return f" with {more}{count:,} things in it, {size:,} bytes{listed}", digest.hexdigest()
+    things = "thing" if count == 1 else "things"
+    return f" with {more}{count:,} {things} in it, {size:,} bytes{listed}", digest.hexdigest()

@@ -45,7 +45,7 @@ def list_changes(
     found = listing.page(call.journal.store, asked, cursor, shown, "database" if database else "")
     lines = [listing.line(change, shown, UTC) for change in found.changes]
     more = f"; goes on with cursor={found.cursor}" if found.cursor else ""
-    return Said(text="\n".join(lines), note=f"[{len(lines):,} changes{more}]")
+    return Said(text="\n".join(lines), note=f"[{len(lines):,} change{'' if len(lines) == 1 else 's'}{more}]")
 
 
 @CHANGES.tool("Show a change", Effect.READ, Lane.LONG)
