@@ -137,7 +137,7 @@ def _secret_service(address: str, ask: Ask, until: float) -> Backend:
     from secretstorage.exceptions import ItemNotFoundException, PromptDismissedException
     from secretstorage.util import add_match_rules
 
-    class Service(SecretService.Keyring):
+    class OurBus(SecretService.Keyring):
         appid = USER
 
         def get_preferred_collection(self) -> Collection:
@@ -170,7 +170,7 @@ def _secret_service(address: str, ask: Ask, until: float) -> Backend:
                 raise _dismissed(began, "is locked")
             return collection
 
-    return Service()  # type: ignore[no-untyped-call,unused-ignore]
+    return OurBus()  # type: ignore[no-untyped-call,unused-ignore]
 
 
 def _locked(state: str) -> KeychainLocked:
