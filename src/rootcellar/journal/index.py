@@ -12,48 +12,10 @@ from contextlib import AbstractContextManager
 from typing import Final
 
 from rootcellar.journal.changes import Change, Facts, Filter, Form, Kept, Laid, Recorded, State
+from rootcellar.journal.schema import SCHEMA
 from rootcellar.policy import Effect
 from rootcellar.sqlite.ours import Durable, OwnDatabase, Row, Value
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS change(
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, at REAL NOT NULL, tool TEXT NOT NULL,
-  arguments TEXT NOT NULL, host TEXT NOT NULL, effect TEXT NOT NULL, summary TEXT NOT NULL, state TEXT NOT NULL,
-  request_key TEXT UNIQUE, owner TEXT NOT NULL, undoes TEXT NOT NULL, undone_by TEXT NOT NULL DEFAULT '',
-  interrupted INTEGER NOT NULL DEFAULT 0, held_by TEXT NOT NULL DEFAULT '');
-CREATE INDEX IF NOT EXISTS change_begun ON change(owner) WHERE state = 'begun';
-CREATE TABLE IF NOT EXISTS step(
-  ord INTEGER PRIMARY KEY AUTOINCREMENT, change INTEGER NOT NULL REFERENCES change(seq) ON DELETE CASCADE,
-  n INTEGER NOT NULL, kind TEXT NOT NULL, facts TEXT NOT NULL, state TEXT NOT NULL, undoes INTEGER,
-  UNIQUE(change, n));
-CREATE INDEX IF NOT EXISTS step_undoes ON step(undoes) WHERE undoes IS NOT NULL;
-CREATE TABLE IF NOT EXISTS touched(
-  ord INTEGER NOT NULL REFERENCES step(ord) ON DELETE CASCADE, path BLOB NOT NULL,
-  PRIMARY KEY(ord, path)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS touched_path ON touched(path);
-CREATE TABLE IF NOT EXISTS content(
-  hash TEXT PRIMARY KEY, size INTEGER NOT NULL, stored INTEGER NOT NULL, form TEXT NOT NULL, file TEXT NOT NULL,
-  data BLOB, tried INTEGER NOT NULL DEFAULT 0);
-CREATE INDEX IF NOT EXISTS content_plain ON content(hash) WHERE form = 'plain' AND file != '' AND NOT tried;
-CREATE TABLE IF NOT EXISTS kept(
-  ord INTEGER NOT NULL REFERENCES step(ord) ON DELETE CASCADE, place INTEGER NOT NULL, hash TEXT NOT NULL,
-  PRIMARY KEY(ord, place)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS kept_hash ON kept(hash);
-CREATE TABLE IF NOT EXISTS tally(one INTEGER PRIMARY KEY CHECK(one = 1), stored INTEGER NOT NULL);
-INSERT OR IGNORE INTO tally VALUES (1, 0);
-CREATE TRIGGER IF NOT EXISTS content_in AFTER INSERT ON content BEGIN
-  UPDATE tally SET stored = stored + new.stored; END;
-CREATE TRIGGER IF NOT EXISTS content_packed AFTER UPDATE OF stored ON content BEGIN
-  UPDATE tally SET stored = stored - old.stored + new.stored; END;
-CREATE TRIGGER IF NOT EXISTS content_out AFTER DELETE ON content BEGIN
-  UPDATE tally SET stored = stored - old.stored; END;
-CREATE TRIGGER IF NOT EXISTS step_in AFTER INSERT ON step BEGIN
-  UPDATE tally SET stored = stored + 256 + length(new.facts); END;
-CREATE TRIGGER IF NOT EXISTS step_out AFTER DELETE ON step BEGIN
-  UPDATE tally SET stored = stored - 256 - length(old.facts); END;
-CREATE TRIGGER IF NOT EXISTS step_facts AFTER UPDATE OF facts ON step BEGIN
-  UPDATE tally SET stored = stored - length(old.facts) + length(new.facts); END;
-"""
 _CHANGE: Final = (
     "SELECT seq, id, at, tool, arguments, host, effect, summary, state, undoes, undone_by, interrupted, request_key"
     " FROM change"
@@ -68,7 +30,7 @@ class Index:
     """The store's database; for the keeper's thread."""
 
     def __init__(self, path: str, owner: str, vfs: str = "") -> None:
-        self._db = OwnDatabase(path, "the journal", _SCHEMA, vfs=vfs)
+        self._db = OwnDatabase(path, "the journal", SCHEMA, vfs=vfs)
         self._owner = owner
 
     def close(self) -> None:
@@ -290,7 +252,7 @@ class Index:
             f" WHERE touched.ord > ? AND ({later}) AND change.id != ? ORDER BY step.ord DESC",
             (order, *names, change),
         )
-        return [(int(str(a)), str(b), str(c), int(str(d))) for a, b, c, d in rows]
+        return [(int(str(a)), self.origin(int(str(a))) or str(b), str(c), int(str(d))) for a, b, c, d in rows]
 
     def remade(self, order: int) -> tuple[str, Recorded] | None:
         """The step that made this one again after its undo, with its change: what that one recorded holds now."""
@@ -304,6 +266,20 @@ class Index:
             return None
         steps = self._steps(int(str(rows[0][0])))
         return str(rows[0][2]), next(step for step in steps if step.order == rows[0][1])
+
+    def origin(self, order: int) -> str:
+        """The change whose effect a step is: of a step that made another again, that of the first of them."""
+        while True:
+            below = self._db.rows(
+                "SELECT back.undoes FROM step JOIN step AS back ON back.ord = step.undoes"
+                " WHERE step.ord = ? AND back.undoes IS NOT NULL",
+                (order,),
+            )
+            if not below:
+                break
+            order = int(str(below[0][0]))
+        rows = self._db.rows("SELECT id FROM change JOIN step ON step.change = change.seq WHERE ord = ?", (order,))
+        return str(rows[0][0]) if rows else ""
 
     def _read(self, row: Row) -> Change:
         seq, known, at, tool, arguments, host, effect, summary, state, undoes, undone_by, interrupted, key = row

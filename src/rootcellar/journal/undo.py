@@ -94,8 +94,8 @@ class Undo:
                     f"later changes stand in the same place: {told}{more}", "undo them first, or all of them as a chain"
                 )
             wanted |= {known: self._undoable(known) for known in in_the_way}
-        steps = [step for change in wanted.values() for _, step in self._standing(change)]
-        steps.sort(key=lambda step: -step.order)
+        standing = {step.order: step for change in wanted.values() for _, step in self._standing(change)}
+        steps = [standing[order] for order in sorted(standing, reverse=True)]
         changes = sorted(wanted.values(), key=lambda change: -max(step.order for step in change.steps))
         return Plan(tuple(changes), tuple(steps))
 
