@@ -82,7 +82,7 @@ def test_the_list_of_change_tools_stays_within_sixteen_hundred_bytes() -> None:
 
 def test_what_destroys_is_asked_and_a_no_changes_nothing(era: str, root: Path) -> None:
     before = tree(root)
-    with Host(str(root), era=era) as host:
+    with Host(str(root), era=era, user=no) as host:
         for count, (tool, arguments) in enumerate(DESTROYING, 1):
             host.user = no
             reason, told = host.refusal(tool, **arguments)
@@ -384,7 +384,7 @@ def test_who_only_reads_leaves_no_trace(era: str, root: Path, tmp_path: Path) ->
         host.text("list_changes")
         host.refusal("show_change", change_id="nope")
         host.refusal("delete_file", path="missing")
-        assert not (tmp_path / "data").exists()
+        assert not (tmp_path / "data/journal").exists()
 
 
 def test_a_store_that_cannot_be_opened_refuses_changes_and_nothing_else(era: str, root: Path, tmp_path: Path) -> None:
