@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from driver import COMMAND, Host
+from rawclient import Peer, call
 from rootcellar import __version__
 
 
@@ -124,3 +125,28 @@ def test_a_config_that_notepad_wrote_is_read(tmp_path: Path) -> None:
     config.write_text(f"roots = ['{tmp_path}']\n", "utf-8-sig")
     with Host(env={"ROOTCELLAR_CONFIG": str(config)}) as host:
         assert host.text("list_roots").startswith(tmp_path.name)
+
+
+NOBODY = """
+import os, pwd
+os.environ.clear()
+def none(*_): raise KeyError
+pwd.getpwuid = pwd.getpwnam = none
+from rootcellar import cli
+cli.main(["serve", {!r}])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the user database is POSIX'")
+def test_a_user_without_a_home_reads_and_is_refused_changes(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("hello")
+    peer = Peer([sys.executable, "-c", NOBODY.format(str(tmp_path))], {}, {})
+    try:
+        peer.hello()
+        peer.send(call(1, "read_file", path="a.txt"))
+        assert peer.answer(1)["result"]["content"][0]["text"] == "hello"
+        peer.send(call(2, "write_file", path="b.txt", content="x"))
+        assert peer.answer(2)["result"]["isError"]
+    finally:
+        peer.end()
+    assert not (tmp_path / "b.txt").exists()

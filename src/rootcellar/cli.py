@@ -173,7 +173,7 @@ def _absolute(root: str) -> str:
 def _serve(chosen: argparse.Namespace) -> NoReturn:
     """Answer at once; everything slow is loaded beside the first answers."""
     settings = _settings(chosen)
-    journal = str(ours.data_directory(os.environ) / "journal")
+    journal = _journal()
     from rootcellar import front, telemetry
     from rootcellar.front import instant
 
@@ -188,6 +188,14 @@ def _serve(chosen: argparse.Namespace) -> NoReturn:
 
     variant = "read-only" if settings.policy.read_only else "read-write"
     front.serve(make, instant.snapshot(_shipped("snapshot.json"), __version__, variant))
+
+
+def _journal() -> str:
+    """Where the journal lies; for a user without a home a place that cannot be: reads work, a change is refused."""
+    try:
+        return str(ours.data_directory(os.environ) / "journal")
+    except ours.NoHome:
+        return ""
 
 
 def _shipped(name: str) -> bytes:

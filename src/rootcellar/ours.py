@@ -15,6 +15,10 @@ from rootcellar.errors import BadArgument
 DATA, CONFIG = "ROOTCELLAR_DATA", "ROOTCELLAR_CONFIG"
 
 
+class NoHome(BadArgument):
+    """Nothing says where our data directory would be."""
+
+
 def data_directory(env: Mapping[str, str]) -> Path:
     """Our data directory, absolute, whether or not it exists yet (who makes it, makes it 0700)."""
     named = env.get(DATA, "").strip()
@@ -24,7 +28,7 @@ def data_directory(env: Mapping[str, str]) -> Path:
         try:
             return user_data_path("rootcellar", appauthor=False).absolute()
         except RuntimeError:
-            raise BadArgument("this user has no home directory", f"set HOME, or {DATA} to a whole path") from None
+            raise NoHome("this user has no home directory", f"set HOME, or {DATA} to a whole path") from None
     path = Path(os.path.expanduser(named))  # noqa: PTH111 - an unknown `~user` must be refused below, not raise
     if not path.is_absolute():  # a host may start us anywhere
         raise BadArgument(f"`{DATA}={named}` is not absolute", "write the whole path")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _PREVIEW_BYTES: Final = 16
 _ODD_CHARACTERS: Final = r"\x00-\x1f\x7f-\x9f\\\u200b-\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
-_NUMBERISH: Final = r"[+\-.]?\d|[+\-]?(?:inf|nan)\b|NULL$"
+_NUMBERISH: Final = r"[+\-.]?\d|[+\-]?(?:inf(?:inity)?|nan)\b|NULL$"
 _PLAIN: Final = re.compile(rf"(?!{_NUMBERISH}|[ <\"])[^|{_ODD_CHARACTERS}]*(?<! )", re.IGNORECASE)
 _NAME: Final = re.compile(rf"[^|{_ODD_CHARACTERS}]+")
 _DATE_LIKE: Final = r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?)?"
