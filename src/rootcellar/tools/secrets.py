@@ -16,6 +16,7 @@ SECRETS = Toolset("secrets")
 def list_secrets(call: Call) -> Said:
     """See which databases' keys and which named values the user's keychain has. Never the values: no tool reads or
     sets them; the user does, with `rootcellar secret` in a terminal."""
+    call.roots.entry(".") if not call.roots.roots else None  # no tool answers without a root
     held = keys.served()
     known = held.keychain.apart(held.index.all, limits.KEYCHAIN_QUIET_S)
     lines = [_line(call, one) for one in known.values() if one.kind is not Kind.OURS]
