@@ -105,11 +105,16 @@ def test_an_unfinished_change_of_an_encrypted_file_lies_nowhere_in_plain(locked:
             assert b"PLAINTEXT" not in side.read_bytes(), f"{side.name} holds plain text"
             seen.append(side.name)
 
-    kept = Kept(database.entry, look)
-    database.change("UPDATE t SET v = v || 'x'", record=kept)
-    assert kept.changed
-    assert len(kept.changed.images) > 1_000_000
-    assert b"PLAINTEXT" not in kept.changed.images
+    whole, rows = Kept(database.entry, look), Kept(database.entry, look)
+    database.change("UPDATE t SET v = v || 'x'", record=whole)
+    again = locked.databases.open(locked.entry("a.db"))  # what a call has made itself it keeps whole
+    again.change("UPDATE t SET v = v || 'x' WHERE rowid <= 20", record=rows)
+    assert whole.changed
+    assert rows.changed
+    assert (whole.changed.is_whole, rows.changed.is_whole) == (True, False)
+    assert len(b"".join(whole.files)) > 1_000_000
+    assert len(rows.changed.images) > 20_000
+    assert b"PLAINTEXT" not in b"".join([*whole.files, rows.changed.images])
     assert "a.db-journal" in seen
 
 

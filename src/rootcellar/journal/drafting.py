@@ -142,8 +142,13 @@ class Draft:
         return self._sealed(f"{self._change.tool}, not finished", interrupted=True)
 
     def _sealed(self, summary: str, *, interrupted: bool) -> Change | None:
-        """The change is made and recorded by now: that it has ended is written while the caller is answered."""
+        """The change is made and recorded by now: that it has ended is written while the caller is answered.
+
+        A caller with a `request_key` is answered after it: who sends the call again finds it done.
+        """
         self._store.do_surely(lambda: self._seal(summary, interrupted=interrupted))
+        if self._change.request_key:
+            self._store.ask(lambda: None)
         if not self._steps:
             return None
         steps = tuple(self._steps[n] for n in sorted(self._steps))
