@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sqlite3
+import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -235,29 +238,40 @@ def test_a_backup_that_fails_leaves_nothing(yard: Yard) -> None:
     assert yard.names() == {"a.db"}
 
 
-def test_an_import_is_nearly_as_quick_as_executemany(yard: Yard) -> None:
+def workers_cpu_s() -> float:
+    """CPU of this process's children so far, in the system's ticks of 10 ms: a worker's idle neighbours add nothing."""
+    ticks = 0
+    for listed in Path("/proc/self/task").glob("*/children"):
+        for child in listed.read_text().split():
+            with suppress(OSError):
+                ticks += sum(map(int, Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a child's CPU time is read from /proc")
+def test_an_import_has_sixty_percent_of_the_speed_of_executemany(yard: Yard) -> None:
     path = yard.root / "in.csv"
     with path.open("w") as sink:
         sink.write("id,name,price,city\n")
-        sink.writelines(f"{n},Customer number {n},{n / 4},City {n % 97}\n" for n in range(150_000))
-    best = {"bare": 9e9, "import": 9e9}
-    for number in range(3):
-        started = time.perf_counter()
+        sink.writelines(f"{n},Customer number {n},{n / 4},City {n % 97}\n" for n in range(200_000))
+    yard.make("ours.db")
+    database = yard.databases.create(yard.entry("ours.db"))
+    least = {"bare": 9e9, "import": 9e9}
+    for number in range(4):  # in turn, by CPU time: whatever else the machine does meets both, and counts for neither
+        started = time.process_time()
         with closing(sqlite3.connect(yard.root / f"bare{number}.db")) as bare, path.open(newline="") as source:
             rows = csv.reader(source)
             next(rows)
             bare.execute("CREATE TABLE t (id INTEGER, name TEXT, price REAL, city TEXT)")
             bare.executemany("INSERT INTO t VALUES (?, ?, ?, ?)", rows)
             bare.commit()
-        best["bare"] = min(best["bare"], time.perf_counter() - started)
-        database = yard.databases.create(yard.entry(f"ours{number}.db"))
-        database.change("CREATE TABLE warm (a)")
-        started = time.perf_counter()
-        database.import_file(yard.entry("in.csv"), Import("t"))
-        best["import"] = min(best["import"], time.perf_counter() - started)
-    ratio = best["bare"] / best["import"]
-    print(f"import: {150_000 / best['import']:,.0f} rows/s, {ratio:.0%} of csv.reader + executemany")
-    assert ratio > 0.4  # an idle machine: see bench_sqlite
+        least["bare"] = min(least["bare"], time.process_time() - started)
+        started = time.process_time() + workers_cpu_s()
+        database.import_file(yard.entry("in.csv"), Import(f"t{number}"))
+        least["import"] = min(least["import"], time.process_time() + workers_cpu_s() - started)
+    ratio = least["bare"] / least["import"]
+    print(f"import: {200_000 / least['import']:,.0f} rows a second of CPU, {ratio:.0%} of csv.reader + executemany")
+    assert ratio > 0.6
 
 
 def test_a_word_is_found_wherever_it_stands(yard: Yard) -> None:

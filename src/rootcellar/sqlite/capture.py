@@ -90,7 +90,7 @@ class Capture:
         self.made: tuple[str, ...] = ()
         self.why = ""
         self._odd = {str(name) for (name,) in past.ours(_ODD)}
-        self._count = 0
+        self._new_tables: set[str] = set()
 
     def start(self) -> None:
         """From now on every touched row is named."""
@@ -110,7 +110,10 @@ class Capture:
     # while it runs
 
     def _sees(self, event: apsw.PreUpdate) -> None:
-        table = self.touched.get(event.table_name) or self._meet(event.table_name)
+        name = event.table_name
+        if name in self._new_tables:
+            return
+        table = self.touched.get(name) or self._meet(name)
         if table is None:
             return
         keys = table.keys
@@ -134,6 +137,7 @@ class Capture:
         if shape is None:
             if self.past.ours("SELECT 1 FROM main.sqlite_schema WHERE name = ?", (name,)):
                 self._give_up(f"rows of `{name}` have no name")
+            self._new_tables.add(name)
             return None
         self.touched[name] = Touched(shape)
         return self.touched[name]

@@ -55,6 +55,7 @@ class Place:
 # The name makes SQLite3 Multiple Ciphers put its own VFS on top of ours. The other way round it would not know the
 # files apart: the main file would be encrypted, its write-ahead log and its journal would lie there in plain.
 VFS: Final = "multipleciphers-held"
+_MEMORY: Final = "memdb"  # SQLite's own
 
 
 class HeldVfs(apsw.VFS):
@@ -66,6 +67,12 @@ class HeldVfs(apsw.VFS):
     def xFullPathname(self, name: str) -> str:  # noqa: N802 - SQLite's name
         """The name itself."""
         return name
+
+    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:  # noqa: N802 - SQLite's name
+        """A file without a name is SQLite's own, for a sort: it lies in memory, within the heap's limit."""
+        if name is None:
+            return apsw.VFSFile(_MEMORY, None, flags)
+        return super().xOpen(name, flags)
 
 
 def stand(place: Place) -> int:

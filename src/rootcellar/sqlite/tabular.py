@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 BATCH_ROWS: Final = 10_000
-_INTEGERS: Final = re.compile(r"(?:(?:-?[1-9]\d{0,17}|0)?\n)*")
-_REALS: Final = re.compile(r"(?:(?:-?(?:0|[1-9]\d*)(?:\.\d+)?)?\n)*")
+_INTEGERS: Final = re.compile(r"(?:(?:-?[1-9][0-9]{0,17}+|0)?+\n)*+")
+_REALS: Final = re.compile(r"(?:(?:-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+)?+\n)*+")
+_SURE_DIGITS: Final = 18  # as many always fit into 64 bits
 _REAL_CHARS_MAX: Final = 17  # sign, point and the 15 digits that a real keeps
 _JSON_BYTES_MAX: Final = 128 * limits.MIB
 for _name in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"):
@@ -79,7 +80,7 @@ def _split(text: str) -> list[str]:
 def separated(pieces: Iterable[str], delimiter: str) -> Iterator[Batch]:
     """CSV or TSV in batches; the first row of the first batch is the header."""
     csv.field_size_limit(limits.SQLITE_VALUE_BYTES_MAX)
-    reader = csv.reader((line for piece in _pieces(pieces) for line in piece), delimiter=delimiter, strict=True)
+    reader = csv.reader(itertools.chain.from_iterable(_pieces(pieces)), delimiter=delimiter, strict=True)
     while True:
         before, rows = reader.line_num, []
         lines: Sequence[int] = range(0)
@@ -107,11 +108,13 @@ def delimiter_of(pieces: Iterator[str]) -> tuple[str, Iterator[str]]:
 
 
 def _pieces(pieces: Iterable[str]) -> Iterator[list[str]]:
-    rest = ""
+    """Lines, many at once; their ends are left off until the first quote, behind which alone they matter."""
+    rest, quoted = "", False
     for piece in pieces:
         parts = (rest + piece).split("\n")
         rest = parts.pop()
-        yield [part + "\n" for part in parts]
+        quoted = quoted or '"' in piece
+        yield [part + "\n" for part in parts] if quoted else parts
     if rest:
         yield [rest]
 
@@ -129,7 +132,7 @@ def objects(pieces: Iterable[str], *, lines: bool) -> Iterator[tuple[int, Any]]:
     """JSON values with the line (JSON Lines) or the place (JSON) each has; BadArgument where one is broken."""
     if lines:
         for number, text in enumerate(text_lines(pieces), 1):
-            if text.strip():
+            if not text.isspace():
                 try:
                     yield number, _json(text, "")
                 except errors.NotText as broken:
@@ -161,6 +164,8 @@ def columns_of(values: Sequence[Any]) -> tuple[str, ...]:
 
 def flat(value: Any) -> Any:  # noqa: ANN401 - JSON has no common type
     """A JSON value as a cell: lists and objects become their JSON text, true and false 1 and 0."""
+    if value is None or isinstance(value, float | str):
+        return value
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
@@ -183,6 +188,9 @@ def type_of(column: Sequence[Any]) -> str:
 def fits(column: Sequence[str], kind: str) -> bool:
     """Whether every text survives the type: it would be written the same again, or as the same number."""
     if kind == "INTEGER":
+        digits = "".join(column)
+        if digits.isascii() and digits.isdigit() and min(map(len, column)) and max(map(len, column)) <= _SURE_DIGITS:
+            return "\n0" not in "\n" + "\n".join(column) or list(map(str, map(int, column))) == list(column)
         try:
             numbers = list(map(int, column))
         except ValueError:  # empty ones among them, or no integers
