@@ -238,13 +238,13 @@ class Sqlite:
         self._sql, self._cpu = sql, 0.0
 
     def round(self, n: int) -> Reply:
-        """Run the statement and fetch every row; a change is committed."""
+        """Run the statement and fetch every row; a change is committed. Its bytes are the bare values', as text."""
         sql = filled(self._sql, "", n)
         since, cpu = time.perf_counter(), time.process_time()
-        self._connection.execute(sql, (n,) if "?" in sql else ()).fetchall()
+        rows = self._connection.execute(sql, (n,) if "?" in sql else ()).fetchall()
         took = time.perf_counter() - since
         self._cpu += time.process_time() - cpu
-        return Reply(took, 0, "")
+        return Reply(took, sum(len(str(cell).encode()) for row in rows for cell in row), "")
 
     def cpu_s(self) -> float | None:
         """Of the queries so far."""
