@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
@@ -101,7 +101,9 @@ def test_the_swap_attack_bites_a_naive_opening(yard: Yard) -> None:
     until = time.monotonic() + 20
     try:
         while "SECRET" not in seen and time.monotonic() < until:
-            real = os.path.realpath(yard.root / "sub" / "a.db")
+            real = ""
+            with suppress(OSError):  # it looked while the names changed places
+                real = os.path.realpath(yard.root / "sub" / "a.db")
             if real.startswith(str(yard.root)):
                 with closing(sqlite3.connect(f"file:{yard.root}/sub/a.db?mode=ro", uri=True)) as naive:
                     seen |= {row[0] for row in naive.execute("SELECT v FROM t")}
