@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rootcellar.sqlite.talk import Talk
     from rootcellar.sqlite.wire import Json
 
+_FLAT: Final = frozenset({str, float, type(None)})
 _ROWS_A_STATEMENT: Final = 50  # more are no quicker
 _CELLS_A_STATEMENT: Final = 1_000
 _NUMERIC: Final = ("INT", "REAL", "FLOA", "DOUB", "NUM", "DEC", "BOOL", "DATE")
@@ -260,7 +261,7 @@ def _of_objects(load: Load, values: Iterator[tuple[int, Any]], as_text: set[str]
                 why = value if isinstance(value, tabular.Broken) else f"no column `{extra}`" if extra else "no object"
                 load._is_bad(number, why)  # noqa: SLF001 - same module
                 continue
-            rows.append([cell if type(cell) is str else tabular.flat(cell) for cell in map(value.get, names)])
+            rows.append([cell if type(cell) in _FLAT else tabular.flat(cell) for cell in map(value.get, names)])
             lines.append(number)
         yield tabular.Batch(rows, lines)
 

@@ -25,6 +25,7 @@ _INTEGERS: Final = re.compile(r"(?:(?:-?[1-9][0-9]{0,17}+|0)?+\n)*+")
 _REALS: Final = re.compile(r"(?:(?:-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+)?+\n)*+")
 _SURE_DIGITS: Final = 18  # as many always fit into 64 bits
 _REAL_CHARS_MAX: Final = 17  # sign, point and the 15 digits that a real keeps
+_DECODED: Final = json.JSONDecoder().decode
 _JSON_BYTES_MAX: Final = 128 * limits.MIB
 for _name in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"):
     codecs.lookup(_name)  # now: behind the worker's fence no codec can be loaded
@@ -152,7 +153,7 @@ def objects(pieces: Iterable[str], *, lines: bool) -> Iterator[tuple[int, Any]]:
 
 def _json(text: str, where: str) -> Any:  # noqa: ANN401 - JSON has no common type
     try:
-        return json.loads(text)
+        return _DECODED(text)
     except (ValueError, RecursionError) as error:
         raise errors.NotText(f"{where} is not JSON: {str(error)[:100]}".strip(), "mend it and import again") from error
 
@@ -164,12 +165,10 @@ def columns_of(values: Sequence[Any]) -> tuple[str, ...]:
 
 def flat(value: Any) -> Any:  # noqa: ANN401 - JSON has no common type
     """A JSON value as a cell: lists and objects become their JSON text, true and false 1 and 0."""
-    if value is None or isinstance(value, float | str):
-        return value
+    if type(value) is int:
+        return value if -(2**63) <= value < 2**63 else str(value)
     if isinstance(value, bool):
         return int(value)
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return str(value)
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
 
 
