@@ -46,7 +46,7 @@ def _held(lock: str, path: str) -> int:
             fd = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
         except FileNotFoundError:  # the directory went with the last lock in it
             continue
-        if _locked_now(fd):
+        if take(fd):
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(fd), os.stat(lock)):
                     return fd
@@ -55,7 +55,8 @@ def _held(lock: str, path: str) -> int:
     raise Busy(f"another installer holds `{ambient.shown(path)}`", "wait for it to end, then try again")
 
 
-def _locked_now(fd: int) -> bool:
+def take(fd: int) -> bool:
+    """Take the lock on an open file if nobody has it; it goes with the descriptor, or with the process."""
     try:
         if os.name == "posix":
             import fcntl  # POSIX only

@@ -7,6 +7,8 @@ import os
 import secrets
 from typing import Final
 
+from rootcellar.locks import take
+
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -17,7 +19,7 @@ class Owners:
         self._directory = directory
         self.mine = f"{os.getpid():x}{secrets.token_hex(4)}"
         self._held = os.open(self._path(self.mine), _FLAGS, 0o600)
-        if not _lock(self._held):
+        if not take(self._held):
             raise OSError(11, "a new lock is taken")
 
     def _path(self, owner: str) -> str:
@@ -28,7 +30,7 @@ class Owners:
         if owner == self.mine:
             return None
         fd = os.open(self._path(owner), _FLAGS, 0o600)
-        if _lock(fd):
+        if take(fd):
             return fd
         os.close(fd)
         return None
@@ -50,19 +52,3 @@ class Owners:
     def leave(self) -> None:
         """Live no more; whoever comes next settles what is left."""
         os.close(self._held)
-
-
-def _lock(fd: int) -> bool:
-    """Take the lock if nobody has it; it goes with the descriptor, or with the process."""
-    try:
-        if os.name == "posix":
-            import fcntl  # POSIX only
-
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        else:
-            import msvcrt  # Windows only
-
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-    except OSError:
-        return False
-    return True
