@@ -32,7 +32,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     verbs = database.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb, about in (
         ("encrypt", "make a plain database a SQLCipher file; its key goes into the keychain"),
-        ("decrypt", "make an encrypted database a plain file; its key leaves the keychain"),
+        ("decrypt", "make an encrypted database a plain file; its key stays for older copies"),
         ("rekey", "give an encrypted database another key"),
     ):
         parser = verbs.add_parser(verb, help=about, description=about)
